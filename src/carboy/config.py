@@ -1,0 +1,175 @@
+"""The options of a server: one frozen dataclass with unit, default and overflow behaviour of each.
+
+Unknown options warn with the nearest known name, because a typo that vanishes is found in production.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from carboy.exceptions import ConfigurationError
+
+TRANSPORTS = ("polling", "websocket")
+
+# Options of Flask-SocketIO's engines that have no counterpart here: taken without a word, since code that sets them works.
+IGNORED_OPTIONS = frozenset({"async_mode", "monitor_clients", "websocket_compression", "client_manager"})
+
+
+class UnknownOptionWarning(UserWarning):
+    """An option was given that no part of the server knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What a server is told once, at its start.
+
+    Attributes:
+        path: where the server answers below the application's root; a leading and a trailing slash are added.
+        transports: which of "polling" and "websocket" are offered.
+        allow_upgrades: whether a polling client may move to a websocket.
+        ping_interval: seconds from the last pong to the next ping.
+        ping_grace: seconds that the client is told to wait in addition to `ping_interval` before it gives up.
+        ping_timeout: seconds that an unanswered ping is given; then the client is gone ("ping timeout").
+        upgrade_timeout: seconds that an upgrade may take; then the websocket is closed and polling goes on.
+        connect_timeout: seconds within which a client must join a namespace; then it is closed.
+        max_http_buffer_size: bytes of one message or one POST; a larger one is refused (413) or closed (1009).
+        max_payload_packets: packets in one POST; more close the session.
+        max_attachments: binary attachments of one packet; more close the connection.
+        max_attachment_bytes: bytes of all attachments of one packet; more close the connection.
+        max_depth: levels of nesting in a message; deeper ones close the connection.
+        max_namespace_length: characters in the name of a namespace; a longer one closes the connection.
+        max_namespaces: namespaces that one connection may join; a further CONNECT is refused.
+        max_queued_events: events of one client that wait for a handler; at the bound the client is not read.
+        max_output_bytes: bytes that wait for one client; past the bound volatile events are lost, then the client.
+        handler_threads: threads on which plain handlers run, at most.
+        async_handlers: False keeps the events of one client strictly one after another.
+        always_connect: True sends the CONNECT packet before the connect handler runs.
+        namespaces: namespaces that accept clients though they have no handler; None means "/", "*" means any.
+        serializer: "default" (JSON) or "msgpack".
+        json: an object with `dumps` and `loads` that replaces the built-in JSON codec.
+        cookie: None, the name of a cookie for the engine session's id, or a dict of its attributes.
+        cors_allowed_origins: None for the own origin, "*", an origin, a list, a pattern, a callable; [] switches it off.
+        cors_credentials: whether browsers may send credentials across origins.
+        http_compression: whether answers to polls are compressed.
+        compression_threshold: bytes from which they are.
+        logger: True for progress lines, False for warnings and errors, or a logger of the application's.
+        engineio_logger: the same for the transports.
+    """
+
+    path: str = "/socket.io/"
+    transports: tuple[str, ...] = TRANSPORTS
+    allow_upgrades: bool = True
+    ping_interval: float = 25.0
+    ping_grace: float = 0.0
+    ping_timeout: float = 20.0
+    upgrade_timeout: float = 10.0
+    connect_timeout: float = 45.0
+    max_http_buffer_size: int = 1_000_000
+    max_payload_packets: int = 100_000
+    max_attachments: int = 100
+    max_attachment_bytes: int = 10_000_000
+    max_depth: int = 512
+    max_namespace_length: int = 512
+    max_namespaces: int = 100
+    max_queued_events: int = 1_000
+    max_output_bytes: int = 16 * 1024 * 1024
+    handler_threads: int = 128
+    async_handlers: bool = True
+    always_connect: bool = False
+    namespaces: tuple[str, ...] = ("/",)
+    serializer: str = "default"
+    json: Any = None
+    cookie: Any = None
+    cors_allowed_origins: Any = None
+    cors_credentials: bool = True
+    http_compression: bool = True
+    compression_threshold: int = 1024
+    logger: Any = False
+    engineio_logger: Any = field(default=False)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Config:
+        """Builds a configuration from keyword arguments as users write them.
+
+        Args:
+            options: names and values; `None` means the default, as in Flask-SocketIO.
+
+        Returns:
+            The checked configuration.
+
+        Raises:
+            ConfigurationError: if a value cannot work.
+        """
+        known = {option.name for option in dataclasses.fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in options.items():
+            if name == "resource":  # Flask-SocketIO's older name
+                name = "path"
+            if name in known:
+                if value is not None:
+                    values[name] = _NORMALISE.get(name, lambda given: given)(value)
+            elif name not in IGNORED_OPTIONS:
+                _warn_unknown(name, known)
+        interval = values.get("ping_interval")
+        if isinstance(interval, (tuple, list)):
+            values["ping_interval"], values["ping_grace"] = interval
+        config = cls(**values)
+        _check(config)
+        return config
+
+
+def _warn_unknown(name: str, known: set[str]) -> None:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    warnings.warn(f"SocketIO does not know the option {name!r}{hint}", UnknownOptionWarning, stacklevel=5)
+
+
+def _path(value: str) -> str:
+    name = value.strip("/")
+    return f"/{name}/" if name else "/"
+
+
+def _transports(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else tuple(value)
+    valid = tuple(name for name in names if name in TRANSPORTS)
+    if not valid:
+        raise ConfigurationError(f"No valid transports provided: {names!r} names none of {TRANSPORTS}")
+    return valid
+
+
+def _namespaces(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+_NORMALISE: dict[str, Any] = {"path": _path, "transports": _transports, "namespaces": _namespaces}
+
+_POSITIVE = (
+    "ping_interval",
+    "ping_timeout",
+    "upgrade_timeout",
+    "connect_timeout",
+    "max_http_buffer_size",
+    "max_payload_packets",
+    "max_attachments",
+    "max_attachment_bytes",
+    "max_depth",
+    "max_namespace_length",
+    "max_namespaces",
+    "max_queued_events",
+    "max_output_bytes",
+    "handler_threads",
+)
+
+
+def _check(config: Config) -> None:
+    for name in _POSITIVE:
+        value = getattr(config, name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+            raise ConfigurationError(f"{name} must be a number greater than 0, not {value!r}")
+    if config.serializer not in ("default", "json", "msgpack"):
+        raise ConfigurationError(f'serializer must be "default" or "msgpack", not {config.serializer!r}')

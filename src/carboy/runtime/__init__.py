@@ -1,0 +1,1 @@
+"""The hub: it alone owns the loop, threads and timers."""

@@ -1,0 +1,123 @@
+"""Which handler answers which event of which namespace, and what its signature takes.
+
+A signature is read once, at registration; nothing is ever called to find out whether it fits.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from carboy.runtime.client import Client
+
+Invoke = Callable[["Client", str, tuple[Any, ...]], Any]
+
+LIFECYCLE_EVENTS = frozenset({"connect", "disconnect"})
+ANY = "*"
+
+
+class Handler:
+    """A function that answers events, and what the server knows of it.
+
+    Args:
+        function: what the application wrote; its signature is read here.
+        invoke: calls it with (client, event, arguments) in the contexts of the framework; for a coroutine function the result is awaited.
+
+    Attributes:
+        is_async: whether it is a coroutine function, which runs on the loop.
+        overran: see `handler_threads.Pace`.
+    """
+
+    __slots__ = ("function", "invoke", "is_async", "overran")
+
+    def __init__(self, function: Callable[..., Any], invoke: Invoke) -> None:
+        self.function = function
+        self.invoke = invoke
+        self.is_async = is_coroutine_function(function)
+        self.overran = 0
+
+
+class Handlers:
+    """The handlers of a server by namespace and event; the last one registered counts."""
+
+    def __init__(self) -> None:
+        self._functions: dict[tuple[str, str], Handler] = {}
+        self._namespaces: dict[str, Callable[[str], Handler]] = {}
+
+    def register(self, namespace: str, event: str, handler: Handler) -> None:
+        """Registers a handler for one event; "*" stands for any event, or any namespace."""
+        self._functions[namespace, event] = handler
+
+    def register_namespace(self, namespace: str, resolve: Callable[[str], Handler]) -> None:
+        """Registers a class for every event of a namespace that no function answers.
+
+        Args:
+            namespace: its name, or "*" for any.
+            resolve: gives the handler for the name of an event.
+        """
+        self._namespaces[namespace] = resolve
+
+    def find(self, namespace: str, event: str) -> tuple[Handler, bool] | None:
+        """Looks a handler up, in Flask-SocketIO's order: the event, the catch-all event, both for any namespace, the class.
+
+        Args:
+            namespace: where the event came.
+            event: its name; a client cannot reach a registration for "*", "connect" or "disconnect" by that name.
+
+        Returns:
+            The handler, and whether the event's name goes before the arguments (it does for a catch-all); None if
+            nobody answers.
+        """
+        if event == ANY:
+            return self._find_catch_all(namespace)
+        handler = self._functions.get((namespace, event))
+        if handler is not None:
+            return handler, False
+        if event not in LIFECYCLE_EVENTS and (handler := self._functions.get((namespace, ANY))) is not None:
+            return handler, True
+        handler = self._functions.get((ANY, event))
+        if handler is not None:
+            return handler, False
+        return self._find_catch_all(namespace, event)
+
+    def _find_catch_all(self, namespace: str, event: str = ANY) -> tuple[Handler, bool] | None:
+        for place in (namespace, ANY):
+            if event not in LIFECYCLE_EVENTS and (handler := self._functions.get((place, ANY))) is not None:
+                return handler, True
+        resolve = self._namespaces.get(namespace) or self._namespaces.get(ANY)
+        return None if resolve is None else (resolve(event), False)
+
+    def accepts(self, namespace: str) -> bool:
+        """Returns whether anything is registered for a namespace."""
+        places = {place for place, _ in self._functions} | set(self._namespaces)
+        return namespace in places or ANY in places
+
+
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Returns whether calling it gives a coroutine; partials and objects with an async `__call__` included."""
+    while hasattr(function, "func"):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+
+
+def positional_bounds(function: Callable[..., Any]) -> tuple[int, float]:
+    """Reads how many positional arguments a function takes.
+
+    Args:
+        function: any callable.
+
+    Returns:
+        The least and the greatest number; the latter is infinite with `*args`. A signature that cannot be read
+        takes anything.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 0, float("inf")
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    least = sum(1 for parameter in positional if parameter.default is parameter.empty)
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return least, float("inf")
+    return least, len(positional)

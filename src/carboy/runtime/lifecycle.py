@@ -1,0 +1,225 @@
+"""How a client of a namespace comes and goes: CONNECT, the connect handler's verdict, DISCONNECT, the disconnect handler.
+
+A client that was not accepted runs no event and receives nothing. One that was accepted gets exactly one disconnect
+handler, also when it left while its connect handler ran.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from carboy.adapters.local import LocalAdapter
+from carboy.config import Config
+from carboy.engineio.sids import generate_sid
+from carboy.exceptions import ConnectionRefusedError, PacketError
+from carboy.runtime.acks import lose_acks
+from carboy.runtime.client import CONNECTED, CONNECTING, Client
+from carboy.runtime.connection import Connection
+from carboy.runtime.events import Events
+from carboy.runtime.handlers import Handlers
+from carboy.runtime.hub import Hub
+from carboy.runtime.jobs import Jobs
+from carboy.runtime.message import Message
+from carboy.socketio.packets import CONNECT, CONNECT_ERROR, DISCONNECT, Codec
+from carboy.socketio.states import ClientState, ClientInput
+
+REFUSED = {"message": "Connection rejected by server"}
+UNKNOWN_NAMESPACE = {"message": "Invalid namespace"}
+TOO_MANY_NAMESPACES = {"message": "Too many namespaces"}
+
+CLIENT_DISCONNECT = "client disconnect"
+SERVER_DISCONNECT = "server disconnect"
+
+
+class Lifecycle:
+    """Accepts, refuses and takes leave of clients; in the loop's thread, or the caller's for in-memory clients.
+
+    Args:
+        config: the options.
+        hub: whose outbox carries verdicts.
+        adapter: the membership.
+        handlers: the connect and disconnect handlers.
+        jobs: runs them.
+        codec: encodes the packets.
+        events: reports exceptions.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        hub: Hub,
+        adapter: LocalAdapter[Client],
+        handlers: Handlers,
+        jobs: Jobs,
+        codec: Codec,
+        events: Events,
+    ) -> None:
+        self._config = config
+        self._hub = hub
+        self._adapter = adapter
+        self._handlers = handlers
+        self._jobs = jobs
+        self._codec = codec
+        self._events = events
+        self.leaving: dict[tuple[str, str], Client] = {}
+
+    def connect(self, connection: Connection, namespace: str, auth: Any) -> None:
+        """Takes a CONNECT packet.
+
+        Raises:
+            PacketError: if the namespace was joined already.
+        """
+        present = connection.clients.get(namespace)
+        if present is not None and (present.state is CONNECTED or present.state is CONNECTING):
+            raise PacketError(f"a second CONNECT for the namespace {namespace[:50]!r}")
+        error = self._refusal(connection, namespace)
+        if error is not None:
+            connection.send(self._message(CONNECT_ERROR, namespace, error))
+            return
+        client = Client(generate_sid(), namespace, connection, self._config.max_output_bytes)
+        connection.clients[namespace] = client
+        connection.joined()
+        self._adapter.add(client)
+        if self._config.always_connect:
+            connection.send(self._message(CONNECT, namespace, {"sid": client.sid}))
+            client.open()
+        found = self._handlers.find(namespace, "connect")
+        if found is None:
+            self._decide(client, None)
+        else:
+            self._jobs.start(client, found[0], "connect", (connection.environ, auth or None), self._connected)
+
+    def disconnect(self, client: Client, reason: str, tell: bool) -> None:
+        """Takes a client out of its namespace, which other namespaces of its connection do not notice.
+
+        Args:
+            client: the client; one that has left already is left alone.
+            reason: what its disconnect handler is told.
+            tell: whether the client gets a DISCONNECT packet.
+        """
+        if client.state is CONNECTED:
+            if tell:
+                client.send(self._message(DISCONNECT, client.namespace, None))
+            self._leave(client, reason)
+        elif client.state is CONNECTING:
+            if tell:
+                client.refused = True
+            else:
+                client.left = reason
+                client.move(ClientInput.LEAVE)
+
+    def connection_closed(self, connection: Connection, reason: str) -> None:
+        """Takes leave of every client of a connection that is over."""
+        for client in tuple(connection.clients.values()):
+            self.disconnect(client, reason, False)
+
+    # The verdict
+
+    def _refusal(self, connection: Connection, namespace: str) -> dict[str, str] | None:
+        accepted = self._config.namespaces
+        if namespace not in accepted and "*" not in accepted and not self._handlers.accepts(namespace):
+            return UNKNOWN_NAMESPACE
+        if namespace not in connection.clients and len(connection.clients) >= self._config.max_namespaces:
+            return TOO_MANY_NAMESPACES
+        return None
+
+    def _connected(self, client: Client, token: Any, result: Any, error: BaseException | None) -> None:
+        """Reads the verdict from what the connect handler returned or raised; in the thread in which it ran."""
+        refusal: dict[str, Any] | None = REFUSED if result is False else None
+        if error is not None:
+            refusal = refusal_data(error)
+            if refusal is None:
+                refusal = REFUSED
+                self._events.report(client, "connect", error)
+        if client.connection.inline:
+            self._decide(client, refusal)
+        else:
+            self._hub.outbox.put(self._decide, client, refusal)
+
+    def _decide(self, client: Client, refusal: dict[str, Any] | None) -> None:
+        if refusal is None and client.refused:
+            refusal = REFUSED
+        if client.state is not CONNECTING:  # it left meanwhile
+            self._decide_late(client, refusal)
+        elif refusal is None:
+            self._accept(client)
+        else:
+            self._refuse(client, refusal)
+
+    def _accept(self, client: Client) -> None:
+        if not self._config.always_connect:
+            client.connection.send(self._message(CONNECT, client.namespace, {"sid": client.sid}))
+        client.move(ClientInput.ACCEPT)
+        client.release()
+        early, client.early = client.early, None
+        for number, data in early or ():
+            self._events.receive(client, number, data)
+
+    def _refuse(self, client: Client, refusal: dict[str, Any]) -> None:
+        client.drop_held()
+        type = DISCONNECT if self._config.always_connect else CONNECT_ERROR
+        client.connection.send(self._message(type, client.namespace, None if type == DISCONNECT else refusal))
+        client.move(ClientInput.REFUSE)
+        self._forget(client)
+
+    def _decide_late(self, client: Client, refusal: dict[str, Any] | None) -> None:
+        client.drop_held()
+        if refusal is None:
+            client.move(ClientInput.ACCEPT)
+            self._run_disconnect_handler(client, client.left or CLIENT_DISCONNECT)
+        else:
+            client.move(ClientInput.REFUSE)
+            self._forget(client)
+
+    # The end
+
+    def _leave(self, client: Client, reason: str) -> None:
+        client.move(ClientInput.LEAVE)
+        self.leaving[client.namespace, client.sid] = client
+        self._adapter.discard(client)
+        lose_acks(client)
+        self._run_disconnect_handler(client, reason)
+
+    def _run_disconnect_handler(self, client: Client, reason: str) -> None:
+        found = self._handlers.find(client.namespace, "disconnect")
+        if found is None:
+            self._finish(client)
+        else:
+            self._jobs.start(client, found[0], "disconnect", (reason,), self._disconnected)
+
+    def _disconnected(self, client: Client, token: Any, result: Any, error: BaseException | None) -> None:
+        if error is not None:
+            self._events.report(client, "disconnect", error)
+        if client.connection.inline:
+            self._finish(client)
+        else:
+            self._hub.outbox.put(self._finish, client)
+
+    def _finish(self, client: Client) -> None:
+        client.move(ClientInput.FINISH)
+        self._forget(client)
+
+    def _forget(self, client: Client) -> None:
+        self._adapter.discard(client)
+        self.leaving.pop((client.namespace, client.sid), None)
+        lose_acks(client)
+        client.context = None
+
+    def _message(self, type: int, namespace: str, data: Any) -> Message:
+        return Message(*self._codec.encode(type, namespace, None, data, b"4"))
+
+
+def refusal_data(error: BaseException) -> dict[str, Any] | None:
+    """Returns the payload of a refusal, or None if the exception is none.
+
+    An exception of python-socketio counts too, because applications import it from there.
+
+    Args:
+        error: what the connect handler raised.
+    """
+    if isinstance(error, ConnectionRefusedError):
+        return error.error_args
+    if type(error).__name__ == "ConnectionRefusedError":
+        data = getattr(error, "error_args", None) or {"message": "Connection refused by server"}
+        return data if isinstance(data, dict) else {"message": str(data)}
+    return None

@@ -1,0 +1,70 @@
+"""Log lines for people: plain sentences, and never a flood of them.
+
+What peers do wrong is told once per kind and interval, with the number of times that it was not told.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import monotonic
+from typing import Any
+
+QUIET_FOR = 10.0
+"""Seconds for which a kind of line is not repeated."""
+
+
+class Log:
+    """The log of one server.
+
+    Args:
+        option: the value of the option `logger`: True for progress, False for warnings and errors, or a logger.
+        name: the name of the logger that is used otherwise.
+    """
+
+    def __init__(self, option: Any = False, name: str = "carboy") -> None:
+        self.logger: logging.Logger = option if isinstance(option, logging.Logger) else _logger(name, progress=bool(option))
+        self._lock = threading.Lock()
+        self._quiet: dict[str, tuple[float, int]] = {}
+
+    def info(self, message: str, *args: Any) -> None:
+        """Tells about progress."""
+        self.logger.info(message, *args)
+
+    def warning(self, message: str, *args: Any) -> None:
+        """Tells about something that the application or the operator should look at."""
+        self.logger.warning(message, *args)
+
+    def exception(self, message: str, *args: Any, error: BaseException) -> None:
+        """Tells about an exception of user code, with its traceback."""
+        self.logger.error(message, *args, exc_info=(type(error), error, error.__traceback__))
+
+    def rarely(self, kind: str, message: str, *args: Any) -> None:
+        """Warns, unless a line of the same kind was written a moment ago.
+
+        Args:
+            kind: what is counted together; from a fixed set, never from a peer.
+            message: the line, with placeholders as in `logging`.
+            *args: what goes into them.
+        """
+        now = monotonic()
+        with self._lock:
+            until, untold = self._quiet.get(kind, (0.0, 0))
+            if now < until:
+                self._quiet[kind] = until, untold + 1
+                return
+            self._quiet[kind] = now + QUIET_FOR, 0
+        if untold:
+            message += f" ({untold} more like this since the last such line)"
+        self.logger.warning(message, *args)
+
+
+def _logger(name: str, *, progress: bool) -> logging.Logger:
+    logger = logging.getLogger(name)
+    if progress:
+        logger.setLevel(logging.INFO)
+        if not logger.hasHandlers():
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+            logger.addHandler(handler)
+    return logger

@@ -1,0 +1,1 @@
+"""How bytes reach sessions, and how sessions reach their clients."""
