@@ -101,7 +101,7 @@ class Heartbeat:
             self._due = self._pinged + self.interval
 
     def resume(self, now: float) -> None:
-        """Lets the timeout run on, which the next packet may extend anew: the pong may stand far behind it."""
+        """Lets the timeout run on, which the next packet may extend anew: the pong may stand behind it."""
         if self._left is None:
             return
         if self.awaiting_pong:

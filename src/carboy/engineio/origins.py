@@ -54,8 +54,7 @@ class OriginPolicy:
             ("https://example.com"); a host ("example.com", with http or https); either with "*." for all its
             subdomains; a compiled pattern, which has to match the whole origin in lower case; a list of
             these; or a callable that gets the origin, or the origin and the WSGI environment. An empty list
-            switches CORS
-            off: no check, no headers.
+            switches CORS off: no check, no headers.
         credentials: the option `cors_credentials`: whether pages of other origins may send cookies.
 
     Raises:
@@ -149,9 +148,11 @@ def _normalise(origin: str) -> str:
 def _any_of(entries: Iterable[Any]) -> Callable[[str, Environ], bool]:
     entries = list(entries)
     patterns = [_compile(entry) for entry in entries if entry != "*"]
-    if "*" in entries:
-        return lambda origin, environ: True
-    return lambda origin, environ: any(pattern.fullmatch(_normalise(origin)) for pattern in patterns)
+
+    def decide(origin: str, _: Environ) -> bool:
+        return "*" in entries or any(pattern.fullmatch(_normalise(origin)) for pattern in patterns)
+
+    return decide
 
 
 def _compile(entry: Any) -> re.Pattern[str]:
@@ -182,5 +183,5 @@ def _adapt(allowed: Callable[..., Any]) -> Callable[[str, Environ], bool]:
     try:
         inspect.signature(allowed).bind("", {})
     except (TypeError, ValueError):  # ValueError: a builtin without a signature
-        return lambda origin, environ: bool(allowed(origin))
+        return lambda origin, _: bool(allowed(origin))
     return lambda origin, environ: bool(allowed(origin, environ))

@@ -98,7 +98,7 @@ class Effect(enum.Enum):
     ANSWER_PROBE = enum.auto()
     """Send "3probe" on the candidate; answer a waiting poll, with output if there is any, else with NOOP."""
     SWITCH = enum.auto()
-    """The candidate carries the session: answer a waiting poll with NOOP, stop the timer, write the output."""
+    """The candidate is the transport: answer a waiting poll with NOOP, stop the timer, write the output."""
     DROP_CANDIDATE = enum.auto()
     """Close the candidate and stop the timer; the session is not concerned."""
     ANNOUNCE_CLOSE = enum.auto()
@@ -192,4 +192,4 @@ CLOSE_REASONS: dict[SessionInput, str] = {
     SessionInput.VIOLATION: "transport error",
     SessionInput.SERVER_CLOSED: "server disconnect",
 }
-"""What disconnect handlers are told, as in Flask-SocketIO, by the input that led to CLOSING or else CLOSED."""
+"""What disconnect handlers are told, as in Flask-SocketIO, by the input that decided the end."""
