@@ -5,7 +5,7 @@ any monotonic clock) come in, bytes, effects and deadlines go out. The standard 
 
     packets, payloads            what is on the wire
     requests, origins            whether a request is let in
-    cookies, compression         how it is answered
+    cookies, content_encoding    how it is answered
     sids                         the name of a session
     states, session, heartbeat   what a session may do next, and when
 """

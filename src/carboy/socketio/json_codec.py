@@ -1,11 +1,12 @@
 """The default encoding of packets: text with a JSON payload, binary attachments beside it.
 
+    <type>[<attachments>-][<namespace>,][<id>][<JSON>]
+
 orjson writes, in one pass that finds the attachments too. msgspec reads: it is as quick as orjson, and orjson
 turns integers beyond 64 bits into floats without a word. What either refuses and the standard library takes
-goes to the standard library. Must not keep anything between two packets: one codec serves all connections and
-threads.
+goes to the standard library.
 
-    <type>[<attachments>-][<namespace>,][<id>][<JSON>]
+Must not keep anything between two packets: one codec serves all connections and threads.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class JSONCodec:
     def __init__(self, *, limits: DecoderLimits, json: Any = None) -> None:
         self._limits = limits
         self._json = json
-        # Every level takes two brackets, so what is not longer than this needs no look at its depth.
+        # Every level takes two brackets, so what is not longer than this needs no look at its depth. What is
+        # plain takes the short way through the decoder.
         self._shallow_length = 2 * limits.max_depth
         self._longest_head = 2 + limits.max_id_digits
         self._plain_length = self._shallow_length if json is None else -1
@@ -100,7 +102,7 @@ class JSONCodec:
     def decode_text(self, message: bytes, offset: int = 0) -> Packet | PartialPacket:
         """Reads a text message; see `Codec.decode_text`."""
         # Short events and acks of the main namespace, most of what arrives, come first and cheapest. The
-        # payload is a copy, since a memoryview costs more than it saves below 10 KB, and at 64 KB saves 4%.
+        # payload is a copy: a memoryview costs half as much again at 200 bytes, and saves 8% at 64 KB.
         if not _SHORTEST_EVENT + offset <= len(message) <= self._plain_length:
             return self._decode_any(message, offset)
         kind = message[offset]
@@ -210,8 +212,7 @@ def _dump_with(json: Any, data: Any, attachments: Attachments) -> bytes:
 
 
 def _escape_surrogates(text: str) -> bytes:
-    # A lone surrogate has no UTF-8 form. Python's escape for it is JSON's, \ud83d, and it can only stand in a
-    # string.
+    # A lone surrogate has no UTF-8 form. Python's escape for it is JSON's, \ud83d, and a string is around it.
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -223,8 +224,7 @@ def _load_with_msgspec(payload: bytes) -> Any:
 
 
 def _load_with_standard_library(payload: bytes) -> Any:
-    # Lone surrogates, of which browsers send those of a string cut inside an emoji, and integers beyond 64
-    # bits.
+    # For a lone surrogate, which a browser sends of a string cut inside an emoji, and for 1e999.
     try:
         return _STANDARD_DECODER.decode(payload.decode())
     except (ValueError, RecursionError):

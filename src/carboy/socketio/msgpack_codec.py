@@ -1,8 +1,9 @@
-"""The alternative encoding of packets: one binary MessagePack message each, as socket.io-msgpack-parser 3 has it.
+"""The alternative encoding of packets: one binary MessagePack message each, as in socket.io-msgpack-parser 3.
 
 A map of `type`, `data`, `nsp` and perhaps `id`. Bytes stand in the data themselves, so there are no
-attachments and no text messages. Must not keep anything between two packets: one codec serves all connections
-and threads.
+attachments and no text messages.
+
+Must not keep anything between two packets: one codec serves all connections and threads.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ _PLAIN: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((bytes, bytearray), bytes),
 )
 
+# What msgspec raises; TypeError, in older versions, for a map as a key of a map.
+_READ_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
 
 _CONTAINERS = (dict, list, tuple)
 
@@ -62,6 +65,8 @@ class _Message(msgspec.Struct):
 
 class MessagePackCodec:
     """Reads and writes packets as MessagePack.
+
+    A lone surrogate has no form here: writing one raises UnicodeEncodeError, a ValueError.
 
     Args:
         limits: the bounds of the decoder. Those on attachments have no meaning here.
@@ -97,7 +102,7 @@ class MessagePackCodec:
         """Reads a packet; see `Codec.decode_binary`."""
         try:
             read = self._decoder.decode(message)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except _READ_ERRORS:
             raise PacketError(f"the message is not a packet: {quote(message)}") from None
         self._check_depth(message, read.data)
         namespace = clean_namespace(read.nsp, self._limits.max_namespace_length)
@@ -106,9 +111,9 @@ class MessagePackCodec:
     def _check_depth(self, message: bytes, data: Any) -> None:
         # A level takes a byte that begins a container, so few of those settle it without a walk.
         maximum = self._limits.max_depth
-        if len(message) > maximum and len(message.translate(None, _NO_CONTAINER)) > maximum:
-            if _is_deeper(data, maximum):
-                raise LimitError("the data are nested too deeply", option="max_depth")
+        suspect = len(message) > maximum and len(message.translate(None, _NO_CONTAINER)) > maximum
+        if suspect and _is_deeper(data, maximum):
+            raise LimitError("the data are nested too deeply", option="max_depth")
 
     def _checked_id(self, id: Any) -> int | None:
         if id is None:
@@ -157,9 +162,10 @@ def _read_extension(code: int, content: memoryview) -> Any:
 
 def _read_date(data: bytes) -> datetime | bytes:
     # Eight bytes are a Date or an ArrayBuffer; only the marker before them, which msgspec does not show,
-    # tells which. Dates are by far the more frequent. What lies outside the years 1 to 9999, as all but one
-    # in 30,000 of arbitrary eight bytes do, is an ArrayBuffer.
+    # tells which. Dates are by far the more frequent. What no datetime can hold, most of what eight arbitrary
+    # bytes can be, is an ArrayBuffer for certain.
     try:
-        return _EPOCH + _DATE.unpack(data)[0] * _MILLISECOND
+        (milliseconds,) = _DATE.unpack(data)
+        return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         return data

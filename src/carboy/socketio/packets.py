@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from carboy.exceptions import LimitError, PacketError
 
-if TYPE_CHECKING:
-    from carboy.socketio.attachments import PartialPacket
-
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 
 # Type, namespace, acknowledgement id, data. A complete packet is never of a BINARY type.
@@ -49,6 +46,20 @@ class DecoderLimits:
     max_depth: int
 
 
+class Incomplete(Protocol):
+    """The beginning of a packet whose attachments are still to come."""
+
+    def add(self, attachment: bytes) -> Packet | None:
+        """Takes the next attachment.
+
+        Returns:
+            The packet once it is complete.
+
+        Raises:
+            LimitError: if the attachments are too large.
+        """
+
+
 class Codec(Protocol):
     """Turns packets into messages and messages into packets. One codec serves all threads of a server."""
 
@@ -70,7 +81,7 @@ class Codec(Protocol):
             ValueError: if the data contain themselves or are nested too deeply to be written.
         """
 
-    def decode_text(self, message: bytes, offset: int = 0) -> Packet | PartialPacket:
+    def decode_text(self, message: bytes, offset: int = 0) -> Packet | Incomplete:
         """Reads a text message.
 
         Args:
