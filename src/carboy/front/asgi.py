@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from carboy.exceptions import LimitError
-from carboy.front.environ import environ_of_scope
+from carboy.exceptions import LimitError, RequestError
+from carboy.front.environ import environ_of_scope, path_of_scope
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint, Reply
@@ -74,37 +74,76 @@ class ASGIApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one scope (ASGI 3)."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http" and _path(scope).startswith(self._path):
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif kind in ("http", "websocket") and path_of_scope(scope).startswith(self._path):
             self._start()
-            reply = await self.endpoint.serve(environ_of_scope(scope), ASGIExchange(scope, receive))
-            await _send_reply(reply, send)
+            await (self._http if kind == "http" else self._websocket)(scope, receive, send)
         elif self._other is not None:
             await self._other(scope, receive, send)
-        elif scope["type"] == "http":
+        elif kind == "http":
             await _send_reply(Reply(404, [("Content-Type", "text/plain")], b"Not found"), send)
+        elif kind == "websocket":
+            await send({"type": "websocket.close"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = ASGIExchange(scope, receive)
+        await _send_reply(await self.endpoint.serve(environ_of_scope(scope), exchange), send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        environ = environ_of_scope(scope)
+        try:
+            connection = await self.endpoint.admit_checked(environ)
+        except RequestError as error:
+            await _send_refusal(self.endpoint.refusal(environ, error), scope, send)
+        else:
+            await self.endpoint.asgi_websocket(environ, connection).run(receive, send)
 
     def _start(self) -> None:
-        if not self._server.hub.running:
-            self._server.hub.attach(asyncio.get_running_loop())
+        hub = self._server.hub
+        if not hub.running or hub.loop.is_closed():
+            hub.attach(asyncio.get_running_loop())
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
+    async def _stop(self) -> None:
+        self.endpoint.closing = True
+        await drain(self._server, self._drain_timeout)
+        self._server.hub.detach()
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starts and stops with the server; the other application, if it wants to know, in between."""
+        heard: list[str] = []
+        answered = False
+
+        async def hear() -> MutableMapping[str, Any]:
             message = await receive()
+            heard.append(message["type"])
             if message["type"] == "lifespan.startup":
+                self.endpoint.closing = False
                 self._start()
-                await send({"type": "lifespan.startup.complete"})
             else:
-                await drain(self._server, self._drain_timeout)
-                await send({"type": "lifespan.shutdown.complete"})
+                await self._stop()
+            return message
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        if self._other is not None:
+            try:
+                await self._other(scope, hear, answer)
+            except Exception:
+                if answered:
+                    raise
+            if answered:
                 return
-
-
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    root_path: str = scope.get("root_path", "")
-    return path[len(root_path) :] if root_path and path.startswith(root_path) else path
+        if not heard:
+            await hear()
+        await send({"type": "lifespan.startup.complete"})  # the other application has no lifespan, but we have
+        await hear()
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _send_reply(reply: Reply, send: Send) -> None:
@@ -112,3 +151,14 @@ async def _send_reply(reply: Reply, send: Send) -> None:
     headers.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _send_refusal(reply: Reply, scope: Scope, send: Send) -> None:
+    """Refuses a websocket with an answer where the server can send one; else the server makes it a 403."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close"})
+        return
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    start = {"type": "websocket.http.response.start", "status": reply.status, "headers": headers}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": reply.body})

@@ -6,20 +6,27 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from time import monotonic
 from typing import Any
 
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
 from carboy.front.asgi import ASGIApplication
-from carboy.front.websocket_door import websocket_class
+from carboy.front.websocket_door import HTTPProtocol, websocket_class
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
+from carboy.transports.endpoint import Endpoint
+
+TICK = 0.05
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that websockets are given at a stop to answer the close frame."""
 
 
 class EmbeddedServer:
-    """Serves one Socket.IO server and one WSGI application on one address.
+    """Serves one Socket.IO server and one WSGI application on one address, once.
 
     Args:
         server: the Socket.IO server.
@@ -30,8 +37,10 @@ class EmbeddedServer:
         http_threads: threads for the WSGI application.
         shutdown_timeout: seconds that handlers, requests and clients are given at a stop.
         access_log: whether every request is logged.
+        ssl_context: an `ssl.SSLContext` to serve TLS with; or give `ssl_certfile` and the like.
         started: called once with the port when the server listens.
         options: further options of `uvicorn.Config`, TLS among them.
+        **tls: options of `uvicorn.Config` that begin with `ssl_`.
     """
 
     def __init__(
@@ -50,50 +59,62 @@ class EmbeddedServer:
         options: dict[str, Any] | None = None,
         **tls: Any,
     ) -> None:
-        http: Any = WSGIMiddleware(wsgi_app, workers=http_threads)
-        application = ASGIApplication(server, http)
+        self._wsgi = WSGIMiddleware(wsgi_app, workers=http_threads)
+        other: Any = self._wsgi
+        application = ASGIApplication(server, other)
         settings: dict[str, Any] = {
             "host": host,
             "port": port,
             "uds": uds,
             "ws": websocket_class(server, application.endpoint),
-            "http": "httptools",
+            "http": HTTPProtocol,
             "lifespan": "off",  # draining starts before the connections are closed, see _Uvicorn
-            "log_level": "warning",
+            "log_level": "info" if access_log else "warning",
             "access_log": access_log,
             "proxy_headers": False,  # ProxyFix, where the application puts it on, is the one source of such addresses
             "server_header": False,
-            "timeout_graceful_shutdown": max(1, int(shutdown_timeout)),
             **tls,
             **(options or {}),
         }
-        if access_log:
-            settings["log_level"] = "info"
         config = uvicorn.Config(application, **settings)
         if ssl_context is not None:
             config.load()
             config.ssl = ssl_context
-        self._uvicorn = _Uvicorn(config, server, shutdown_timeout, started)
+        self._uvicorn = _Uvicorn(config, server, application.endpoint, shutdown_timeout, started)
+        self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Serves until it is stopped by `stop`, SIGINT or SIGTERM; where a loop runs already, in a thread of its own."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        """Serves until it is stopped by `stop`, SIGINT or SIGTERM; where a loop runs already, in a thread of its own.
+
+        Raises:
+            OSError: if it cannot listen on the address.
+        """
+        if _is_loop_running_here():
+            self._serve_in_thread()
+        else:
             self._serve()
-            return
-        thread = threading.Thread(target=self._serve, name="carboy-server")
-        thread.start()
-        try:
-            while thread.is_alive():
-                thread.join(0.2)
-        except KeyboardInterrupt:
-            self.stop()
-            thread.join()
 
     def stop(self) -> None:
-        """Begins to stop, from any thread; `run` returns when all is done."""
+        """Begins to stop, from any thread; `run` returns when all is done. A stop before `run` makes it return at once."""
         self._uvicorn.should_exit = True
+
+    def _serve_in_thread(self) -> None:
+        thread = threading.Thread(target=self._serve_and_keep_error, name="carboy-server")
+        thread.start()
+        while thread.is_alive():
+            try:
+                thread.join(TICK)
+            except KeyboardInterrupt:
+                self._uvicorn.force_exit = self._uvicorn.should_exit  # the second one forces
+                self.stop()
+        if self._error is not None:
+            raise self._error
+
+    def _serve_and_keep_error(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001  # it is raised in the caller's thread
+            self._error = error
 
     def _serve(self) -> None:
         factory = self._uvicorn.config.get_loop_factory()
@@ -102,35 +123,77 @@ class EmbeddedServer:
             asyncio.set_event_loop(loop)
             loop.run_until_complete(self._uvicorn.serve())
         finally:
-            asyncio.set_event_loop(None)
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+            _end(loop)
+            self._wsgi.executor.shutdown(wait=False)
 
 
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server, which drains ours before it closes connections, and lets the code after `run()` run."""
 
     def __init__(
-        self, config: uvicorn.Config, server: Server, timeout: float, started: Callable[[int], None] | None
+        self,
+        config: uvicorn.Config,
+        server: Server,
+        endpoint: Endpoint,
+        timeout: float,
+        started: Callable[[int], None] | None,
     ) -> None:
         super().__init__(config)
         self._server = server
+        self._endpoint = endpoint
         self._timeout = timeout
         self._when_started = started
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serves with the hub on this loop."""
         self._server.hub.attach(asyncio.get_running_loop())
-        await super().startup(sockets)
+        try:
+            await super().serve(sockets)
+        finally:
+            self._server.hub.detach()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, or raises what prevents it."""
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:  # uvicorn's answer to an address in use, of no use in a thread
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
         if self.started and self._when_started is not None:
             name = self.servers[0].sockets[0].getsockname()
             self._when_started(name[1] if isinstance(name, tuple) else 0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends sessions, then requests, then connections, all within the time that is given; a forced stop skips waiting."""
+        deadline = monotonic() + self._timeout
         for server in self.servers:
             server.close()
-        await drain(self._server, self._timeout)
+        self._endpoint.closing = True
+        await self._unless_forced(drain(self._server, self._timeout))
+        left = max(0.0, deadline - monotonic())
+        await self._unless_forced(self._endpoint.finish(min(CLOSE_TIMEOUT, max(left, TICK))))
+        await self._endpoint.finish(0)
+        self.config.timeout_graceful_shutdown = max(left, TICK)  # type: ignore[assignment]  # seconds; it takes fractions
         await super().shutdown(sockets)
-        self._server.hub.detach()
+        await self._abort_connections()
+
+    async def _unless_forced(self, waiting: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(waiting)
+        while not task.done() and not self.force_exit:
+            await asyncio.wait((task,), timeout=TICK)
+        task.cancel()
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.result()
+
+    async def _abort_connections(self) -> None:
+        for connection in tuple(self.server_state.connections):
+            transport: Any = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        while self.server_state.connections:  # the loop tells them in its next round
+            await asyncio.sleep(0)
 
     def _log_started_message(self, listeners: Any) -> None:
         """Says nothing: whoever called `run` prints the address."""
@@ -145,3 +208,23 @@ class _Uvicorn(uvicorn.Server):
                 self._captured_signals.clear()
 
 
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Ends what still runs on a loop, and closes it."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    try:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _is_loop_running_here() -> bool:
+    # A function, so that nothing that is served runs inside the `except`, to show up in every traceback.
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

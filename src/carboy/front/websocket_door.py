@@ -1,47 +1,110 @@
 """The embedded server's door for websockets: uvicorn hands the connection over, the fast lane takes it.
 
-uvicorn makes one of these for each upgrade (its option `ws`), calls `connection_made`, feeds the request's head as bytes, and
-only then sets it as the protocol of the transport; hence nothing is decided before the next round of the loop.
+uvicorn makes a `WebSocketDoor` for each upgrade (its option `ws`), calls `connection_made`, feeds the request's head as bytes,
+and only then sets it as the protocol of the transport; hence nothing is decided before the next round of the loop.
 """
 
 from __future__ import annotations
 
-import asyncio
+import sys
+from asyncio import BaseTransport, Protocol
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from carboy.exceptions import RequestError
 from carboy.front.environ import environ_of_head
+from carboy.front.http_text import response_head
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint, Reply
 from carboy.transports.websocket import QuietLogger, take_over
 
+MAX_HEAD = 128 * 1024
+"""Bytes of a request line and headers; the parser itself would take any number."""
 
-class WebSocketDoor(asyncio.Protocol):
+
+class HTTPProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, with a bound on heads, which loses no byte behind the head of an upgrade.
+
+    Header names with an underscore are dropped, because WSGI environments merge them with those that have a hyphen.
+    """
+
+    _chunk = b""
+    _head_size: int | None = None  # of the head that is being read, in further chunks than its first
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes of requests."""
+        within_head = self._head_size is not None
+        self._chunk = data
+        try:
+            super().data_received(data)
+        finally:
+            self._chunk = b""
+        if within_head and self._head_size is not None:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD and not self.transport.is_closing():
+                self.transport.write(response_head(Reply(431)))
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Begins to count the head (called by the parser, as what follows)."""
+        self._head_size = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header, unless a WSGI environment could not tell it from another."""
+        if b"_" not in name:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Stops to count."""
+        self._head_size = None
+        super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hands the connection over, with what the peer sent without waiting for the answer."""
+        upgrade = sys.exc_info()[1]  # uvicorn calls this where it handles the parser's exception
+        early = self._chunk[upgrade.args[0] :] if isinstance(upgrade, httptools.HttpParserUpgrade) else b""
+        super().handle_websocket_upgrade()
+        door = self.transport.get_protocol()
+        if isinstance(door, WebSocketDoor):
+            door.early = early
+
+
+class WebSocketDoor(Protocol):
     """One connection on its way from uvicorn to the fast lane.
 
     Args:
         server: the server.
         endpoint: checks handshakes.
-        logger: what picows logs to.
+        logger: where broken peers are told.
         connections: uvicorn's set of connections, which a stop waits for.
+        root_path: where the application is mounted.
+
+    Attributes:
+        early: what the peer sent behind its head, without waiting for the answer.
     """
 
-    def __init__(self, server: Server, endpoint: Endpoint, logger: QuietLogger, connections: set[Any]) -> None:
+    def __init__(
+        self, server: Server, endpoint: Endpoint, logger: QuietLogger, connections: set[Any], root_path: str = ""
+    ) -> None:
         self._server = server
         self._endpoint = endpoint
         self._logger = logger
         self._connections = connections
+        self._root_path = root_path
         self._transport: Any = None
+        self.early = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: BaseTransport) -> None:
         """Takes the connection."""
         self._transport = transport
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Takes the head of the request; the peer has nothing else to send before the answer."""
+        """Takes the head of the request; what the peer sends before the answer stays in the socket."""
         self._transport.pause_reading()
         self._server.hub.spawn(self._decide(data))
 
@@ -60,20 +123,26 @@ class WebSocketDoor(asyncio.Protocol):
             scheme="https" if transport.get_extra_info("sslcontext") else "http",
             server=_address(transport.get_extra_info("sockname")),
             client=_address(transport.get_extra_info("peername")),
+            root_path=self._root_path,
         )
         try:
             if not environ["PATH_INFO"].startswith(self._server.config.path):
                 raise RequestError(3, "Not found", 404)
             key, connection = await self._endpoint.admit(environ)
         except RequestError as error:
-            _respond(transport, self._endpoint.refusal(environ, error))
+            self._respond(self._endpoint.refusal(environ, error))
         else:
             if not transport.is_closing():
+                self._connections.discard(self)
                 websocket = self._endpoint.websocket(environ, connection)
+                max_bytes = self._server.config.max_http_buffer_size
+                take_over(transport, key, websocket, self._logger, max_bytes, self.early)
                 transport.resume_reading()
-                take_over(transport, key, websocket, self._logger, self._server.config.max_http_buffer_size)
-        finally:
-            self._connections.discard(self)
+
+    def _respond(self, reply: Reply) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(response_head(reply) + reply.body)
+            self._transport.close()
 
 
 def websocket_class(server: Server, endpoint: Endpoint) -> Callable[..., WebSocketDoor]:
@@ -81,18 +150,10 @@ def websocket_class(server: Server, endpoint: Endpoint) -> Callable[..., WebSock
     logger = QuietLogger(server.log)
 
     def make(config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> WebSocketDoor:
-        return WebSocketDoor(server, endpoint, logger, server_state.connections)
+        return WebSocketDoor(server, endpoint, logger, server_state.connections, config.root_path)
 
     return make
 
 
 def _address(name: Any) -> tuple[str, int] | None:
     return (str(name[0]), int(name[1])) if isinstance(name, tuple) and len(name) >= 2 else None
-
-
-def _respond(transport: Any, reply: Reply) -> None:
-    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in reply.headers]
-    lines += [f"Content-Length: {len(reply.body)}", "Connection: close", "", ""]
-    transport.write("\r\n".join(lines).encode("latin-1") + reply.body)
-    transport.close()

@@ -7,7 +7,7 @@ is made for every event that arrives.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from carboy.exceptions import LimitError, PacketError
 

@@ -1,0 +1,250 @@
+"""Enters Flask's contexts for one Socket.IO event.
+
+`app.request_context(environ)` with its session costs 40 us. Here the Request is made once per client and
+copied for each event; what few handlers use (URL adapter, session) is made on demand. The contexts are of
+Flask's classes and hold what its push leaves in them, so Flask can push them again, and pop them.
+
+This is the only module that touches Flask's context internals: Flask 3.0 and 3.1 keep an app and a request
+context, 3.2 one for both. It must not run handlers, nor know the wire.
+"""
+# ruff: noqa: SLF001 (Flask's internals are this module's job)
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any
+
+from flask import Flask, Request, ctx
+from flask import globals as flask_globals
+from flask.ctx import AppContext
+from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down, request_tearing_down
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.routing import MapAdapter
+from werkzeug.utils import cached_property
+
+from .session import EventSession, SavedSession
+
+_active: ContextVar[Any] = flask_globals._cv_app
+_new = object.__new__
+
+
+class _NoRoute(NotFound):
+    """The `routing_exception` of an event. Each has its own, because raising it leaves a traceback in it."""
+
+    response = None
+
+    def __init__(self) -> None:
+        """Set nothing: what Werkzeug sets here is in the class, because every event makes one."""
+
+
+class _EventBase(EventSession):
+    """What the contexts of both layouts share."""
+
+    flashes: list[tuple[str, str]] | None = None
+    _flashes: list[tuple[str, str]] | None = None
+
+    @cached_property
+    def url_adapter(self) -> MapAdapter | None:
+        """What builds URLs, bound to the handshake's host; None if Flask refuses that host."""
+        try:
+            return self.app.create_url_adapter(self.request)
+        except HTTPException:
+            return None
+
+    def match_request(self) -> None:
+        """Leave the request alone: an event has no route, not even where the app has one for every path."""
+
+    def copy(self) -> Any:
+        """Return a context with this event's request and session, for Flask to push elsewhere."""
+        copied = _Context(self.app, self.request, self.saved)
+        copied.opened_session = self.read_session()
+        return copied
+
+
+if hasattr(flask_globals, "_cv_request"):
+    _active_request: ContextVar[Any] = flask_globals._cv_request
+
+    class _AppContext(AppContext):
+        """An app context whose URL adapter, unused while a request context is active, is made on demand."""
+
+        def __init__(self, app: Flask) -> None:
+            self.app = app
+            self.g = app.app_ctx_globals_class()
+
+        @cached_property
+        def url_adapter(self) -> MapAdapter | None:
+            """What builds URLs outside of a request."""
+            return self.app.create_url_adapter(None)
+
+    class _Context(_EventBase, ctx.RequestContext):
+        """A request context, and the app context below it (Flask 3.0 and 3.1)."""
+
+        # Where Flask keeps the session; since 3.1.3 its `session` is a property that reads it here.
+        _session = property(EventSession.read_session, EventSession.write_session)
+        if not hasattr(ctx.RequestContext, "session"):
+            session = _session
+
+        def __init__(self, app: Flask, request: Request, saved: SavedSession | None) -> None:
+            self.app = app
+            self.request = request
+            self.saved = saved
+            self._after_request_functions = []
+            self._cv_tokens = []
+
+        def _enter(self) -> None:
+            """Do what `push` does, but send no signal and open no session."""
+            app_context = _AppContext(self.app)
+            app_context._cv_tokens = [_active.set(app_context)]
+            self._cv_tokens.append((_active_request.set(self), app_context))
+
+        def _is_entered_once(self) -> bool:
+            """Tell whether nothing pushed the contexts again without popping them."""
+            return len(self._cv_tokens) == len(self._cv_tokens[0][1]._cv_tokens) == 1  # type: ignore[union-attr]
+
+        def _leave(self) -> None:
+            """Do what `pop` does where the app has nothing to run."""
+            token, app_context = self._cv_tokens.pop()
+            _active_request.reset(token)
+            _active.reset(app_context._cv_tokens.pop())  # type: ignore[union-attr]
+
+else:
+
+    class _Context(_EventBase, AppContext):  # type: ignore[no-redef]
+        """The one context of an app and a request (Flask 3.2)."""
+
+        _session = property(EventSession.read_session, EventSession.write_session)
+        _cv_token: Token[Any] | None = None
+        _push_count: int = 0
+
+        def __init__(self, app: Flask, request: Request, saved: SavedSession | None) -> None:
+            self.app = app
+            self.g = app.app_ctx_globals_class()
+            self._request = request
+            self.saved = saved
+            self._after_request_functions: list[Any] = []
+
+        def _enter(self) -> None:
+            self._push_count = 1
+            self._cv_token = _active.set(self)
+
+        def _is_entered_once(self) -> bool:
+            return self._push_count == 1
+
+        def _leave(self) -> None:
+            _active.reset(self._cv_token)  # type: ignore[arg-type]
+            self._cv_token, self._push_count = None, 0
+
+
+class ClientContext:
+    """One client of a namespace, as its handlers see it. It costs next to nothing before the first event.
+
+    Args:
+        app: the app that accepted the handshake.
+        environ: the handshake's WSGI environ, `request.environ` of every event.
+        sid: `request.sid`.
+        namespace: `request.namespace`.
+        saved: the session of the client's connection.
+    """
+
+    __slots__ = ("app", "environ", "namespace", "needs_pop", "request_values", "saved", "sid")
+
+    def __init__(
+        self, app: Flask, environ: dict[str, Any], sid: str, namespace: str, *, saved: SavedSession
+    ) -> None:
+        environ["flask.app"] = app
+        self.app, self.environ, self.saved = app, environ, saved
+        self.sid, self.namespace = sid, namespace
+        self.request_values: dict[str, Any] | None = None
+
+    def event(self, message: str | None, args: tuple[Any, ...], manage_session: bool) -> EventContext:
+        """Return what enters the contexts of one event in a `with` statement.
+
+        Args:
+            message: the name of the event; None for the callback of an acknowledgement.
+            args: what the handler is called with.
+            manage_session: whether `flask.session` is the connection's fork (True) or Flask's own (False).
+        """
+        return EventContext(self, message, args, manage_session)
+
+    def prepare(self) -> dict[str, Any]:
+        """Return the attributes of the handshake's Request, of which each event gets a copy."""
+        request = self.app.request_context(self.environ).request
+        # Werkzeug refers from the environ to the request, which refers back: a cycle, once a client.
+        self.environ.pop("werkzeug.request", None)
+        refused = request.routing_exception and request.routing_exception.with_traceback(None)
+        own = {"sid": self.sid, "namespace": self.namespace, "event": None, "routing_exception": refused}
+        self.needs_pop = (
+            type(self.app).do_teardown_request is not Flask.do_teardown_request
+            or type(self.app).do_teardown_appcontext is not Flask.do_teardown_appcontext
+            or type(request).close is not Request.close
+        )
+        self.request_values = values = {**vars(request), **own}
+        return values
+
+
+class EventContext:
+    """Flask's contexts for one event, entered and left once, in one thread or task.
+
+    Entering raises what opening a server-side session raises; leaving, what saving it or a teardown function
+    raises. Either way the contexts have been left.
+    """
+
+    __slots__ = ("_args", "_client", "_context", "_manage_session", "_message")
+
+    def __init__(
+        self, client: ClientContext, message: str | None, args: tuple[Any, ...], manage_session: bool
+    ) -> None:
+        self._client, self._manage_session = client, manage_session
+        self._message, self._args = message, args
+
+    def __enter__(self) -> None:
+        client = self._client
+        values = (client.request_values or client.prepare()).copy()
+        values["event"] = {"message": self._message, "args": self._args}
+        if values["routing_exception"] is None:
+            values["routing_exception"] = _NoRoute()
+        request = _new(client.app.request_class)
+        request.__dict__ = values
+        saved = client.saved if self._manage_session else None
+        self._context = context = _Context(client.app, request, saved)
+        context._enter()
+        if appcontext_pushed.receivers or (saved is not None and saved.began is None):
+            self._announce()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._context.opened_session is not None:
+            try:
+                self._context.save_session()
+            except BaseException as save_error:
+                self._leave(save_error)
+                raise
+        self._leave(error)
+
+    def _announce(self) -> None:
+        app, saved = self._client.app, self._context.saved
+        try:
+            if appcontext_pushed.receivers:
+                appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
+            if saved is not None and saved.began is None:
+                saved.begin(app, self._context.request)
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def _leave(self, error: BaseException | None) -> None:
+        app = self._client.app
+        if (
+            app.teardown_request_funcs
+            or app.teardown_appcontext_funcs
+            or request_tearing_down.receivers
+            or appcontext_tearing_down.receivers
+            or appcontext_popped.receivers
+            or self._client.needs_pop
+            or not self._context._is_entered_once()
+        ):
+            self._context.pop(error)
+        else:
+            self._context._leave()

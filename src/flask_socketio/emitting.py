@@ -1,0 +1,295 @@
+"""Sends events from the application to clients: `emit`, `send`, `call`, with the options of Flask-SocketIO.
+
+What the options mean is in `targets.py`; who receives, and how, is the server's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable
+from typing import Any
+
+from carboy.exceptions import NotConnectedError, NotServingError
+from carboy.runtime.acks import TIMED_OUT, Answered, Lost
+from carboy.runtime.client import Client
+from carboy.runtime.server import Server
+
+from .dispatch import Dispatch, event_request
+from .targets import answer_value, event_arguments, rooms_of, skipped_sids
+
+Callback = Callable[..., Any]
+
+
+class Emitting(Dispatch):
+    """The part of a SocketIO object that sends.
+
+    Attributes:
+        runtime: the server; None before `init_app`.
+        legacy_falsy_to: whether `to=""` and its like mean everybody, as in Flask-SocketIO.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runtime: Server | None = None
+        self.legacy_falsy_to = False
+
+    def emit(
+        self,
+        event: str,
+        *args: Any,
+        namespace: str | None = "/",
+        to: Any = None,
+        room: Any = None,
+        include_self: bool = True,
+        skip_sid: Any = None,
+        callback: Callback | None = None,
+        ignore_queue: bool = False,
+        timeout: float | None = None,
+        volatile: bool = False,
+        data: Any = None,
+    ) -> None:
+        """Send an event to clients, from anywhere: handlers, HTTP routes, threads. It never waits.
+
+        Args:
+            event: its name.
+            *args: the data, one value: None for no argument, a tuple for several, anything else for one.
+            namespace: the namespace, "/" by default.
+            to: a sid, a room, or a collection of them; everybody in the namespace by default. An empty one
+                reaches nobody.
+            room: the same under another name.
+            include_self: False leaves out the client whose event is being handled.
+            skip_sid: a sid or several that are left out.
+            callback: called with the arguments of each client's acknowledgement, in the contexts of the event
+                in whose handler this is called.
+            ignore_queue: no queue is used.
+            timeout: seconds after which an acknowledgement counts as lost, which the log tells; None for no
+                limit.
+            volatile: whether it is dropped for clients that cannot take it now.
+            data: the data under a name.
+
+        Raises:
+            TypeError: if the data cannot be encoded.
+            RuntimeError: if there is no client of which `include_self` could speak.
+        """
+        server = self.runtime or self._serving()
+        arguments = event_arguments(args if args or data is None else (data,))
+        # First the common case.
+        rooms: list[Hashable] | None = [to] if type(to) is str and to else self._rooms(to, room, event)
+        skip = skipped_sids(skip_sid)
+        if not include_self:
+            skip = (*skip, own_sid())
+        namespace = namespace or "/"
+        if callback is None:
+            if timeout is not None:
+                raise TypeError(
+                    "emit() waits for nothing without a callback, so that timeout= has no meaning"
+                )
+            server.emit(event, arguments, namespace=namespace, rooms=rooms, skip=skip, volatile=volatile)
+            return
+        ask(server, event, arguments, self._in_context(callback), namespace, rooms, skip, timeout)
+
+    def send(
+        self,
+        data: Any,
+        json: bool = False,
+        namespace: str | None = None,
+        to: Any = None,
+        callback: Callback | None = None,
+        include_self: bool = True,
+        skip_sid: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send a message, which is an event with the name "message", or "json".
+
+        Args:
+            data: the message.
+            json: whether the event is "json".
+            namespace: as in `emit`.
+            to: as in `emit`.
+            callback: as in `emit`.
+            include_self: as in `emit`.
+            skip_sid: as in `emit`.
+            **kwargs: more options of `emit`.
+        """
+        self.emit(
+            "json" if json else "message",
+            data,
+            namespace=namespace,
+            to=to,
+            callback=callback,
+            include_self=include_self,
+            skip_sid=skip_sid,
+            **kwargs,
+        )
+
+    def call(
+        self,
+        event: str,
+        *args: Any,
+        namespace: str | None = "/",
+        to: Any = None,
+        room: Any = None,
+        timeout: float | None = 60,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Send an event to one client and wait for its acknowledgement.
+
+        Args:
+            event: its name.
+            *args: the data, as in `emit`.
+            namespace: the namespace, "/" by default.
+            to: the client's sid.
+            room: the same under another name.
+            timeout: seconds to wait, None for no limit.
+            ignore_queue: no queue is used.
+
+        Returns:
+            None, the argument of the acknowledgement, or a tuple of several.
+
+        Raises:
+            ValueError: if there is no `to`.
+            TimeoutError: if none comes in time, and at once when none can come any more.
+            RuntimeError: in a coroutine on the server's loop, which must not wait; see `call_async`.
+        """
+        server, rooms = self._serving(), self._asked(to, room, event)
+        arguments = event_arguments(args)
+        return answer_value(
+            server.call(event, arguments, namespace=namespace or "/", rooms=rooms, timeout=timeout)
+        )
+
+    async def call_async(
+        self,
+        event: str,
+        *args: Any,
+        namespace: str | None = "/",
+        to: Any = None,
+        room: Any = None,
+        timeout: float | None = 60,
+    ) -> Any:
+        """The form of `call` that a coroutine awaits, with the same arguments, result and errors."""
+        server, rooms = self._serving(), self._asked(to, room, event)
+        arguments = event_arguments(args)
+        answer = await server.call_async(
+            event, arguments, namespace=namespace or "/", rooms=rooms, timeout=timeout
+        )
+        return answer_value(answer)
+
+    def close_room(self, room: Hashable, namespace: str | None = None) -> None:
+        """Empty a room.
+
+        Args:
+            room: its name.
+            namespace: the namespace, "/" by default.
+
+        Raises:
+            ValueError: if the room is a client's own.
+        """
+        self._serving().close_room(room, namespace or "/")
+
+    def find_client(self, namespace: str, sid: str) -> Client | None:
+        """Return a client that is connected, or is leaving; None if there is none with that sid."""
+        try:
+            return self._serving().client(sid, namespace)
+        except NotConnectedError:
+            return None
+
+    def _serving(self) -> Server:
+        if self.runtime is None:
+            raise NotServingError("this SocketIO object has no server yet: call init_app(app) first")
+        return self.runtime
+
+    def _rooms(self, to: Any, room: Any, event: str) -> list[Hashable] | None:
+        return resolve_rooms(self._serving(), room if to is None else to, event, self.legacy_falsy_to)
+
+    def _asked(self, to: Any, room: Any, event: str) -> list[Hashable]:
+        rooms = self._rooms(to, room, event)
+        if rooms is None:
+            raise ValueError("Cannot use call() to broadcast.")
+        return rooms
+
+    def _in_context(self, callback: Callback) -> Callback:
+        """Return the callback as it is, or inside the contexts of the client whose event is being handled."""
+        here = event_request()
+        if here is None:
+            return callback
+        originator = self.find_client(here.namespace, here.sid)  # type: ignore[attr-defined]  # ours have both
+        return callback if originator is None else self._for_originator(originator, callback)
+
+
+def resolve_rooms(server: Server, to: Any, event: str, legacy_falsy_to: bool) -> list[Hashable] | None:
+    """Return the rooms that `to` names, with a word in the log if it names none.
+
+    Args:
+        server: whose log it is.
+        to: what the application gave.
+        event: the name of the event, for the log.
+        legacy_falsy_to: whether an empty `to` means everybody.
+
+    Returns:
+        The rooms; None for everybody.
+    """
+    if legacy_falsy_to and not to:
+        return None
+    rooms = rooms_of(to)
+    if rooms is not None and not rooms:
+        server.log.rarely(
+            "empty target",
+            "emit(%r, to=%r) reaches nobody: to send to everybody leave `to` out (option legacy_falsy_to)",
+            event,
+            to,
+        )
+    return rooms
+
+
+def ask(
+    server: Server,
+    event: str,
+    arguments: list[Any],
+    callback: Callback,
+    namespace: str,
+    rooms: list[Hashable] | None,
+    skip: Collection[str],
+    timeout: float | None,
+) -> None:
+    """Send an event whose recipients are asked to acknowledge it, and call back for each that does."""
+
+    def answered(client: Client, answer: list[Any]) -> None:
+        server.run_callback(client, callback, answer)
+
+    asked: tuple[Answered, Lost] = answered, _loss_teller(server, event)
+    server.emit_with_ack(
+        event, arguments, *asked, namespace=namespace, rooms=rooms, skip=skip, timeout=timeout
+    )
+
+
+def _loss_teller(server: Server, event: str) -> Lost:
+    def lost(client: Client | None, why: str) -> None:
+        sid = "nobody" if client is None else client.sid
+        if why == TIMED_OUT:
+            server.log.rarely(
+                "lost acknowledgement",
+                "No acknowledgement of the event %r from the client %s: %s. The client's handler of this "
+                "event must call the function that it is handed as its last argument",
+                event,
+                sid,
+                why,
+            )
+        else:
+            server.log.info("No acknowledgement of the event %r from %s: %s", event, sid, why)
+
+    return lost
+
+
+def own_sid() -> str:
+    """Return the sid of the client whose event is being handled.
+
+    Raises:
+        RuntimeError: if none is.
+    """
+    here = event_request()
+    if here is None:
+        raise RuntimeError(
+            "include_self=False needs a client to leave out, but no Socket.IO event is being handled here; "
+            "name it with skip_sid="
+        )
+    sid: str = here.sid  # type: ignore[attr-defined]  # ours have one
+    return sid

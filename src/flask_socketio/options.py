@@ -1,0 +1,103 @@
+"""Divides the options of a SocketIO object: its own, which are read here, and the server's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import flask.json
+from flask import Flask
+
+from carboy.exceptions import ConfigurationError
+
+DEFAULT_ASYNC_MODE = "threading"
+ASYNC_MODES = frozenset({DEFAULT_ASYNC_MODE, "eventlet", "gevent", "gevent_uwsgi"})
+
+OWN = frozenset(
+    {"channel", "legacy_falsy_to", "manage_session", "message_queue", "share_session", "write_only"}
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a SocketIO object.
+
+    Attributes:
+        async_mode: what `SocketIO.async_mode` reports; it changes nothing.
+        manage_session: True for a session of the connection's own, False for Flask's; None for no change.
+        legacy_falsy_to: whether an empty `to` means everybody, as in Flask-SocketIO.
+        server: the options of the server.
+    """
+
+    async_mode: str
+    manage_session: bool | None
+    legacy_falsy_to: bool
+    server: dict[str, Any]
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], app: Flask | None) -> Options:
+        """Divide the options.
+
+        Args:
+            given: names and values as the application gave them.
+            app: the application, whose context `flask.json` needs.
+
+        Returns:
+            The options.
+
+        Raises:
+            ConfigurationError: if `async_mode` is none of Flask-SocketIO's.
+        """
+        server = {name: value for name, value in given.items() if name not in OWN}
+        if server.get("json") is flask.json and app is not None:
+            server["json"] = AppJSON(app)
+        manage_session = given.get("manage_session")
+        if given.get("share_session"):
+            manage_session = False
+        return cls(_async_mode(given), manage_session, bool(given.get("legacy_falsy_to")), server)
+
+
+class AppJSON:
+    """`flask.json`, which needs an application context, for a server that has none.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+
+    def dumps(self, *args: Any, **kwargs: Any) -> str:
+        """Write JSON as the application does."""
+        with self._app.app_context():
+            return flask.json.dumps(*args, **kwargs)
+
+    def loads(self, *args: Any, **kwargs: Any) -> Any:
+        """Read JSON as the application does."""
+        with self._app.app_context():
+            return flask.json.loads(*args, **kwargs)
+
+
+def warn_of_queue(given: Mapping[str, Any], stacklevel: int) -> None:
+    """Warn that a message queue connects nothing.
+
+    Args:
+        given: names and values as the application gave them.
+        stacklevel: how far above this function the application's code is.
+    """
+    name = next((name for name in ("message_queue", "client_manager") if given.get(name) is not None), None)
+    if name is not None:
+        warnings.warn(
+            f"{name}= connects no processes in this version of Carboy: what is emitted reaches only the "
+            "clients of the process that emits it",
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _async_mode(given: Mapping[str, Any]) -> str:
+    mode: str | None = given.get("async_mode")
+    if mode is not None and mode not in ASYNC_MODES:
+        raise ConfigurationError(f"Invalid async_mode specified: {mode!r} is none of {sorted(ASYNC_MODES)}")
+    return mode or DEFAULT_ASYNC_MODE

@@ -1,0 +1,257 @@
+"""`socketio.run()`: the options, the debugger and the reloader around the embedded server."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import ssl
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from flask import Flask
+from werkzeug._reloader import run_with_reloader  # the only place where Werkzeug has it
+from werkzeug.debug import DebuggedApplication
+from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloader
+
+from carboy.config import UnknownOptionWarning
+from carboy.exceptions import ConfigurationError
+from carboy.runtime.server import Server
+
+from .middleware import _SocketIOMiddleware
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 5000
+
+# Options of eventlet, gevent and Werkzeug, by the name that they have here.
+RENAMED = {
+    "certfile": "ssl_certfile",
+    "keyfile": "ssl_keyfile",
+    "ca_certs": "ssl_ca_certs",
+    "cert_reqs": "ssl_cert_reqs",
+    "ciphers": "ssl_ciphers",
+}
+
+# Options of theirs that have no counterpart, because what they ask for is so, or need not be.
+IGNORED = frozenset(
+    {
+        *("allow_unsafe_werkzeug", "do_handshake_on_connect", "load_dotenv", "passthrough_errors"),
+        *("processes", "server_side", "suppress_ragged_eofs", "threaded"),
+    }
+)
+
+EMBEDDED = frozenset({"http_threads", "shutdown_timeout", "uds"})
+
+# Options of uvicorn that the embedded server or the reloader decides.
+NOT_UVICORNS = frozenset(
+    {
+        "self",
+        "app",
+        "host",
+        "port",
+        "uds",
+        "fd",
+        "ws",
+        "http",
+        "lifespan",
+        "reload",
+        "workers",
+        "factory",
+        "interface",
+    }
+)
+
+
+@dataclass
+class Settings:
+    """What `run` was asked for.
+
+    Attributes:
+        host: the address to listen on.
+        port: the port to listen on.
+        debug: whether Flask's debug mode is on.
+        use_debugger: whether exceptions of Flask are shown in the browser.
+        use_evalex: whether that page takes code.
+        use_reloader: whether a change in the sources starts the process again.
+        reloader_options: keyword arguments of Werkzeug's reloader.
+        server: keyword arguments of the embedded server.
+    """
+
+    host: str
+    port: int
+    debug: bool
+    use_debugger: bool
+    use_evalex: bool
+    use_reloader: bool
+    reloader_options: dict[str, Any]
+    server: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, app: Flask, host: str | None, port: int | None, given: dict[str, Any]) -> Settings:
+        """Read the arguments of `SocketIO.run`.
+
+        Args:
+            app: the application, for its SERVER_NAME and its debug mode.
+            host: the address, "127.0.0.1" by default.
+            port: the port, by default that of SERVER_NAME or 5000.
+            given: all other arguments.
+
+        Returns:
+            The settings.
+
+        Raises:
+            ConfigurationError: if `ssl_context` is not usable.
+        """
+        options = {RENAMED.get(name, name): value for name, value in given.items() if name not in IGNORED}
+        debug = bool(options.pop("debug", app.debug))
+        settings = cls(
+            host=host or DEFAULT_HOST,
+            port=_port(app) if port is None else int(port),
+            debug=debug,
+            use_debugger=bool(options.pop("use_debugger", debug)),
+            use_evalex=bool(options.pop("use_evalex", True)),
+            use_reloader=bool(options.pop("use_reloader", debug)),
+            reloader_options=_reloader_options(options),
+        )
+        settings.server["access_log"] = bool(options.pop("log_output", debug))
+        settings.server |= _tls(options.pop("ssl_context", None))
+        settings.server |= {name: options.pop(name) for name in EMBEDDED & options.keys()}
+        settings.server["options"] = _uvicorn_options(options)
+        return settings
+
+
+def is_ignored_by_command_line() -> bool:
+    """Tell whether `flask run` imports the application, which serves it itself; says so once."""
+    if os.environ.get("FLASK_RUN_FROM_CLI") != "true":
+        return False
+    if not is_running_from_reloader():
+        click.secho(
+            " * Ignoring a call to 'socketio.run()' that would block the current 'flask' CLI command.\n"
+            "   Only call 'socketio.run()' in an 'if __name__ == \"__main__\"' guard.",
+            fg="red",
+        )
+    return True
+
+
+def serve(
+    server: Server,
+    app: Flask,
+    middleware: _SocketIOMiddleware | None,
+    settings: Settings,
+    keep: Callable[[Any], None],
+) -> None:
+    """Serve an application until it is stopped.
+
+    Args:
+        server: the Socket.IO server.
+        app: the application.
+        middleware: where the debugger is put around the application.
+        settings: what was asked for.
+        keep: called with the embedded server once there is one, and with None at the end.
+    """
+    if settings.use_debugger and middleware is not None:
+        middleware.wsgi_app = _debugged(middleware.wsgi_app, settings)
+
+    def serve_here() -> None:
+        # Here, since it imports uvicorn, which a process that only emits, or is served otherwise, does not
+        # need.
+        from carboy.front.embedded import EmbeddedServer  # noqa: PLC0415
+
+        embedded = EmbeddedServer(
+            server,
+            app.wsgi_app,
+            host=settings.host,
+            port=settings.port,
+            started=lambda port: click.echo(f" * Carboy serves {address(settings, port)} (Ctrl+C to stop)"),
+            **settings.server,
+        )
+        keep(embedded)
+        try:
+            embedded.run()
+        finally:
+            keep(None)
+
+    if settings.use_reloader:
+        run_with_reloader(serve_here, **settings.reloader_options)
+    else:
+        serve_here()
+
+
+def address(settings: Settings, port: int) -> str:
+    """Return the address that people can open.
+
+    Args:
+        settings: what was asked for.
+        port: the port that the server listens on.
+    """
+    if settings.server.get("uds"):
+        return f"unix:{settings.server['uds']}"
+    secure = "ssl_context" in settings.server or bool(
+        settings.server.get("ssl_certfile") or settings.server["options"].get("ssl_certfile")
+    )
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{'https' if secure else 'http'}://{host}:{port}"
+
+
+def _port(app: Flask) -> int:
+    _, _, port = (app.config.get("SERVER_NAME") or "").rpartition(":")
+    return int(port) if port.isdigit() else DEFAULT_PORT
+
+
+def _reloader_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Take out what is meant for the reloader, in the names that Flask and Werkzeug have for it."""
+    found = dict(options.pop("reloader_options", None) or {})
+    for name in ("extra_files", "exclude_patterns", "reloader_type", "reloader_interval"):
+        if options.get(name) is not None:
+            found[name] = options[name]
+        options.pop(name, None)
+    if "reloader_interval" in found:
+        found["interval"] = found.pop("reloader_interval")
+    return found
+
+
+def _tls(ssl_context: Any) -> dict[str, Any]:
+    if ssl_context is None:
+        return {}
+    if isinstance(ssl_context, ssl.SSLContext):
+        return {"ssl_context": ssl_context}
+    if ssl_context == "adhoc":
+        try:
+            return {"ssl_context": generate_adhoc_ssl_context()}
+        except TypeError:
+            raise ConfigurationError(
+                "ssl_context='adhoc' needs the package cryptography: pip install cryptography"
+            ) from None
+    if isinstance(ssl_context, (tuple, list)) and len(ssl_context) in {1, 2}:
+        return dict(zip(("ssl_certfile", "ssl_keyfile"), ssl_context, strict=False))
+    raise ConfigurationError(
+        f"ssl_context must be an ssl.SSLContext, (certificate file, key file) or 'adhoc', not {ssl_context!r}"
+    )
+
+
+def _uvicorn_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that are uvicorn's, and warn of those that nobody knows."""
+    if not options:
+        return {}
+    import uvicorn  # noqa: PLC0415 (as above)
+
+    known = inspect.signature(uvicorn.Config).parameters.keys() - NOT_UVICORNS
+    for name in sorted(options.keys() - known):
+        nearest = difflib.get_close_matches(
+            name, [*known, *EMBEDDED, "ssl_context", "debug", "use_reloader"], n=1
+        )
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        warnings.warn(f"run() does not know the option {name!r}{hint}", UnknownOptionWarning, stacklevel=5)
+    return {name: value for name, value in options.items() if name in known}
+
+
+def _debugged(wsgi_app: Any, settings: Settings) -> Any:
+    if isinstance(wsgi_app, DebuggedApplication):
+        return wsgi_app
+    debugged = DebuggedApplication(wsgi_app, evalex=settings.use_evalex)
+    if hasattr(debugged, "trusted_hosts"):  # since Werkzeug 3.0.3
+        debugged.trusted_hosts.append(settings.host)
+    return debugged

@@ -1,0 +1,60 @@
+"""Disconnect handlers, whose reasons are told over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+
+from flask import Flask, request, session
+
+from flask_socketio import SocketIO, disconnect, emit, join_room, rooms
+
+app = Flask(__name__)
+app.config["SECRET_KEY"] = "secret"
+socketio = SocketIO(app, ping_interval=1, ping_timeout=1)
+
+
+reasons: dict[str, list] = defaultdict(list)
+
+
+@socketio.on("connect")
+def connect_main():
+    session["name"] = request.args["name"]
+    join_room("everybody")
+
+
+@socketio.on("disconnect")
+def disconnect_main(reason):
+    emit("left", session["name"], to="everybody")
+    reasons[session["name"]].append([reason, sorted(set(rooms()) - {request.sid})])
+
+
+@socketio.on("disconnect", namespace="/plain")
+def disconnect_plain():
+    reasons[request.args["name"]].append("/plain")
+
+
+@socketio.on("connect", namespace="/plain")
+def connect_plain():
+    pass
+
+
+@socketio.on("kick")
+def kick():
+    disconnect()
+    return "kicked"
+
+
+@socketio.on("kick", namespace="/plain")
+def kick_plain():
+    disconnect()
+
+
+@app.route("/reasons/<name>")
+def show_reasons(name):
+    return reasons[name]
+
+
+if __name__ == "__main__":
+    socketio.run(app, port=int(os.environ["PORT"]), **json.loads(os.environ.get("RUN_OPTIONS", "{}")))

@@ -1,0 +1,28 @@
+"""What the tests of the Flask face share: an application and its SocketIO object."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from flask_socketio import SocketIO
+
+
+@pytest.fixture
+def app():
+    """An application with a session."""
+    app = Flask("application")
+    app.secret_key = "a secret"
+    return app
+
+
+@pytest.fixture
+def socketio(app):
+    """Its Socket.IO server."""
+    return SocketIO(app)
+
+
+@pytest.fixture
+def client(app, socketio):
+    """A test client that is connected."""
+    return socketio.test_client(app)

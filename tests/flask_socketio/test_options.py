@@ -1,0 +1,85 @@
+"""Dividing the options into those of the extension and those of the server."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import date
+
+import flask.json
+import pytest
+from flask import Flask
+
+from flask_socketio.options import AppJSON, Options, warn_of_queue
+
+
+def test_server_gets_all_but_the_extensions_own():
+    """What nobody knows goes there too, where it is warned of."""
+    given = {
+        "manage_session": False,
+        "message_queue": None,
+        "channel": "x",
+        "legacy_falsy_to": True,
+        "share_session": False,
+        "ping_interval": 5,
+        "unknown": 1,
+    }
+    options = Options.read(given, None)
+    assert options.server == {"ping_interval": 5, "unknown": 1}
+    assert options.manage_session is False
+    assert options.legacy_falsy_to is True
+
+
+@pytest.mark.parametrize(
+    ("given", "manages"),
+    [({}, None), ({"manage_session": True}, True), ({"share_session": True}, False)],
+)
+def test_share_session_is_flasks_own_session(given, manages):
+    """It says in a positive way what `manage_session=False` does."""
+    assert Options.read(given, None).manage_session is manages
+
+
+@pytest.mark.parametrize("mode", ["threading", "eventlet", "gevent", "gevent_uwsgi"])
+def test_async_modes_of_flask_socketio_are_taken(mode):
+    """They are reported as they were given."""
+    assert Options.read({"async_mode": mode}, None).async_mode == mode
+
+
+def test_threading_is_reported_where_no_mode_was_given():
+    """Handlers run on threads."""
+    assert Options.read({"async_mode": None}, None).async_mode == "threading"
+
+
+def test_other_async_mode_is_an_error():
+    """With upstream's words."""
+    with pytest.raises(ValueError, match="Invalid async_mode specified"):
+        Options.read({"async_mode": "asyncio"}, None)
+
+
+def test_flask_json_gets_an_application_context():
+    """Where there is none, in the server's own threads."""
+    options = Options.read({"json": flask.json}, Flask("application"))
+    assert isinstance(options.server["json"], AppJSON)
+    text = options.server["json"].dumps({"day": date(2024, 1, 1)}, separators=(",", ":"))
+    assert text == '{"day":"Mon, 01 Jan 2024 00:00:00 GMT"}'
+    assert options.server["json"].loads(text) == {"day": "Mon, 01 Jan 2024 00:00:00 GMT"}
+
+
+def test_other_json_modules_are_left_alone():
+    """They need no context."""
+    import json
+
+    assert Options.read({"json": json}, Flask("application")).server["json"] is json
+
+
+@pytest.mark.parametrize("name", ["message_queue", "client_manager"])
+def test_queue_is_warned_of(name):
+    """Nothing pretends to connect processes."""
+    with pytest.warns(UserWarning, match=f"{name}= connects no processes"):
+        warn_of_queue({name: "redis://"}, stacklevel=1)
+
+
+def test_queue_that_is_none_is_no_queue():
+    """A value from an environment variable that is not set."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_queue({"message_queue": None, "client_manager": None}, stacklevel=1)

@@ -1,0 +1,110 @@
+"""`socketio.server.manager`, `.eio` and `.environ`, as applications read them."""
+
+from __future__ import annotations
+
+import pytest
+from flask import session
+
+from flask_socketio import SocketIO, join_room
+
+
+@pytest.fixture
+def members(app, socketio):
+    """Two clients, the first in a room, and their (sid, engine session id)."""
+    socketio.on("join")(join_room)
+    clients = [socketio.test_client(app) for _ in range(2)]
+    clients[0].emit("join", "room")
+    manager = socketio.server.manager
+    return [(manager.sid_from_eio_sid(client.eio_sid, "/"), client.eio_sid) for client in clients]
+
+
+def test_rooms_are_mappings_of_sids(socketio, members):
+    """None is everybody, and each sid is a room."""
+    rooms = socketio.server.manager.rooms
+    assert list(rooms) == ["/"]
+    assert dict(rooms["/"][None]) == dict(members)
+    assert dict(rooms["/"]["room"]) == dict(members[:1])
+    assert rooms["/"][members[1][0]] == dict(members[1:])
+    assert set(rooms["/"]) == {None, "room", members[0][0], members[1][0]}
+    assert len(rooms["/"]) == 4
+    assert "empty" not in rooms["/"]
+    with pytest.raises(KeyError):
+        rooms["/unknown"]
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"), [(None, slice(0, 2)), ("room", slice(0, 1)), (["room", "x"], slice(0, 1))]
+)
+def test_participants_are_pairs(socketio, members, room, expected):
+    """Of a room, of several, or all."""
+    assert list(socketio.server.manager.get_participants("/", room)) == members[expected]
+
+
+def test_sids_are_translated_both_ways(socketio, members):
+    """Unknown ones are None."""
+    manager = socketio.server.manager
+    sid, engine_sid = members[0]
+    assert manager.eio_sid_from_sid(sid, "/") == engine_sid
+    assert manager.sid_from_eio_sid(engine_sid, "/") == sid
+    assert manager.eio_sid_from_sid("x", "/") is None
+    assert manager.sid_from_eio_sid("x", "/") is None
+    assert manager.sid_from_eio_sid(engine_sid, "/other") is None
+    assert manager.get_rooms(sid, "/") == [sid, "room"]
+
+
+def test_client_is_connected_once_it_was_accepted(app, socketio):
+    """Not yet in its connect handler, and no longer when it has left."""
+    manager, seen = socketio.server.manager, []
+    socketio.on("connect")(lambda: seen.append([manager.is_connected(sid, "/") for sid in socketio_sids()]))
+
+    def socketio_sids():
+        return [sid for sid, _ in manager.get_participants("/", None)]
+
+    client = socketio.test_client(app)
+    (sid,) = socketio_sids()
+    assert seen == [[False]]
+    assert manager.is_connected(sid, "/")
+    client.disconnect()
+    assert not manager.is_connected(sid, "/")
+
+
+def test_engine_shows_sessions_and_options(app):
+    """Every option of the server has its name there."""
+    socketio = SocketIO(app, allow_upgrades=False, cookie="io", ping_interval=3)
+    engine = socketio.server.eio
+    socketio.test_client(app)
+    assert len(engine.sockets) == 1
+    assert (engine.async_mode, engine.allow_upgrades, engine.cookie) == ("threading", False, "io")
+    assert (engine.ping_interval, engine.cors_allowed_origins) == (3, None)
+    with pytest.raises(AttributeError):
+        _ = engine.unknown
+
+
+def test_environs_are_found_by_engine_session(client, socketio):
+    """As a mapping."""
+    environs = socketio.server.environ
+    assert list(environs) == [client.eio_sid]
+    assert len(environs) == 1
+    assert environs[client.eio_sid]["PATH_INFO"] == "/socket.io"
+    with pytest.raises(KeyError):
+        environs["nobody"]
+
+
+def test_saved_session_is_in_the_environ_once_there_was_an_event(app, socketio):
+    """Also when no handler has looked at it."""
+
+    @app.route("/login")
+    def login():
+        session["user"] = "ann"
+        return ""
+
+    browser = app.test_client()
+    browser.get("/login")
+    client = socketio.test_client(app, flask_test_client=browser)
+    socketio.on("nothing")(lambda: None)
+    assert "saved_session" not in socketio.server.environ[client.eio_sid]
+    client.emit("nothing")
+    assert socketio.server.environ[client.eio_sid]["saved_session"] == {"user": "ann"}
+    socketio.on("change")(lambda: session.update(user="bob"))
+    client.emit("change")
+    assert socketio.server.environ[client.eio_sid]["saved_session"] == {"user": "bob"}
