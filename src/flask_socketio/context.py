@@ -1,8 +1,9 @@
 """Enters Flask's contexts for one Socket.IO event.
 
 `app.request_context(environ)` with its session costs 40 us. Here the Request is made once per client and
-copied for each event; what few handlers use (URL adapter, session) is made on demand. The contexts are of
-Flask's classes and hold what its push leaves in them, so Flask can push them again, and pop them.
+copied for an event, and what not every handler uses (the copy, `g`, URL adapter, session) is made on demand.
+The contexts are of Flask's classes and hold what its push leaves in them, so Flask can push them again, and
+pop them.
 
 This is the only module that touches Flask's context internals: Flask 3.0 and 3.1 keep an app and a request
 context, 3.2 one for both. It must not run handlers, nor know the wire.
@@ -11,6 +12,7 @@ context, 3.2 one for both. It must not run handlers, nor know the wire.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any
@@ -38,11 +40,41 @@ class _NoRoute(NotFound):
         """Set nothing: what Werkzeug sets here is in the class, because every event makes one."""
 
 
-class _EventBase(EventSession):
-    """What the contexts of both layouts share."""
+class _OnDemand:
+    """An attribute that is made when it is first read, and from then on is the instance's own."""
 
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._make(instance)
+        return value
+
+
+class _EventBase(EventSession):
+    """What the contexts of both layouts share.
+
+    Attributes:
+        client: whose event it is.
+        message: the name of the event; None for the callback of an acknowledgement.
+        args: what came with it.
+    """
+
+    client: ClientContext
+    message: str | None
+    args: tuple[Any, ...]
     flashes: list[tuple[str, str]] | None = None
     _flashes: list[tuple[str, str]] | None = None
+
+    @_OnDemand
+    def _after_request_functions(self) -> list[Any]:
+        return []
 
     @cached_property
     def url_adapter(self) -> MapAdapter | None:
@@ -57,20 +89,26 @@ class _EventBase(EventSession):
 
     def copy(self) -> Any:
         """Return a context with this event's request and session, for Flask to push elsewhere."""
-        copied = _Context(self.app, self.request, self.saved)
+        copied = _Context(self.client, self.saved, self.message, self.args)
+        copied.share_request(self.request)
         copied.opened_session = self.read_session()
         return copied
 
 
 if hasattr(flask_globals, "_cv_request"):
     _active_request: ContextVar[Any] = flask_globals._cv_request
+    _innermost = _active_request
 
     class _AppContext(AppContext):
         """An app context whose URL adapter, unused while a request context is active, is made on demand."""
 
         def __init__(self, app: Flask) -> None:
             self.app = app
-            self.g = app.app_ctx_globals_class()
+
+        @_OnDemand
+        def g(self) -> Any:
+            """What handlers keep for the time of the event."""
+            return self.app.app_ctx_globals_class()
 
         @cached_property
         def url_adapter(self) -> MapAdapter | None:
@@ -85,12 +123,24 @@ if hasattr(flask_globals, "_cv_request"):
         if not hasattr(ctx.RequestContext, "session"):
             session = _session
 
-        def __init__(self, app: Flask, request: Request, saved: SavedSession | None) -> None:
-            self.app = app
-            self.request = request
+        def __init__(
+            self, client: ClientContext, saved: SavedSession | None, message: str | None, args: tuple[Any, ...]
+        ) -> None:
+            self.app = client.app
+            self.client = client
             self.saved = saved
-            self._after_request_functions = []
+            self.message = message
+            self.args = args
             self._cv_tokens = []
+
+        @_OnDemand
+        def request(self) -> Request:
+            """The event's own copy of the handshake's request."""
+            return self.client.copy_request(self.message, self.args)
+
+        def share_request(self, request: Request) -> None:
+            """Show a request that was copied already."""
+            self.__dict__["request"] = request
 
         def _enter(self) -> None:
             """Do what `push` does, but send no signal and open no session."""
@@ -109,6 +159,7 @@ if hasattr(flask_globals, "_cv_request"):
             _active.reset(app_context._cv_tokens.pop())  # type: ignore[union-attr]
 
 else:
+    _innermost = _active
 
     class _Context(_EventBase, AppContext):  # type: ignore[no-redef]
         """The one context of an app and a request (Flask 3.2)."""
@@ -117,12 +168,28 @@ else:
         _cv_token: Token[Any] | None = None
         _push_count: int = 0
 
-        def __init__(self, app: Flask, request: Request, saved: SavedSession | None) -> None:
-            self.app = app
-            self.g = app.app_ctx_globals_class()
-            self._request = request
+        def __init__(
+            self, client: ClientContext, saved: SavedSession | None, message: str | None, args: tuple[Any, ...]
+        ) -> None:
+            self.app = client.app
+            self.client = client
             self.saved = saved
-            self._after_request_functions: list[Any] = []
+            self.message = message
+            self.args = args
+
+        @_OnDemand
+        def g(self) -> Any:
+            """What handlers keep for the time of the event."""
+            return self.app.app_ctx_globals_class()
+
+        @_OnDemand
+        def _request(self) -> Request:
+            """The event's own copy of the handshake's request."""
+            return self.client.copy_request(self.message, self.args)
+
+        def share_request(self, request: Request) -> None:
+            """Show a request that was copied already."""
+            self.__dict__["_request"] = request
 
         def _enter(self) -> None:
             self._push_count = 1
@@ -156,6 +223,11 @@ class ClientContext:
         self.app, self.environ, self.saved = app, environ, saved
         self.sid, self.namespace = sid, namespace
         self.request_values: dict[str, Any] | None = None
+        self.needs_pop = (
+            type(app).do_teardown_request is not Flask.do_teardown_request
+            or type(app).do_teardown_appcontext is not Flask.do_teardown_appcontext
+            or app.request_class.close is not Request.close
+        )
 
     def event(self, message: str | None, args: tuple[Any, ...], manage_session: bool) -> EventContext:
         """Return what enters the contexts of one event in a `with` statement.
@@ -165,7 +237,22 @@ class ClientContext:
             args: what the handler is called with.
             manage_session: whether `flask.session` is the connection's fork (True) or Flask's own (False).
         """
-        return EventContext(self, message, args, manage_session)
+        return EventContext(_Context(self, self.saved if manage_session else None, message, args))
+
+    def copy_request(self, message: str | None, args: tuple[Any, ...]) -> Request:
+        """Return the request of one event: a copy, because two events of one client may overlap.
+
+        Args:
+            message: the name of the event.
+            args: what came with it.
+        """
+        values = (self.request_values or self.prepare()).copy()
+        values["event"] = {"message": message, "args": args}
+        if values["routing_exception"] is None:
+            values["routing_exception"] = _NoRoute()
+        request: Request = _new(self.app.request_class)
+        request.__dict__ = values
+        return request
 
     def prepare(self) -> dict[str, Any]:
         """Return the attributes of the handshake's Request, of which each event gets a copy."""
@@ -174,11 +261,6 @@ class ClientContext:
         self.environ.pop("werkzeug.request", None)
         refused = request.routing_exception and request.routing_exception.with_traceback(None)
         own = {"sid": self.sid, "namespace": self.namespace, "event": None, "routing_exception": refused}
-        self.needs_pop = (
-            type(self.app).do_teardown_request is not Flask.do_teardown_request
-            or type(self.app).do_teardown_appcontext is not Flask.do_teardown_appcontext
-            or type(request).close is not Request.close
-        )
         self.request_values = values = {**vars(request), **own}
         return values
 
@@ -190,25 +272,15 @@ class EventContext:
     raises. Either way the contexts have been left.
     """
 
-    __slots__ = ("_args", "_client", "_context", "_manage_session", "_message")
+    __slots__ = ("_context",)
 
-    def __init__(
-        self, client: ClientContext, message: str | None, args: tuple[Any, ...], manage_session: bool
-    ) -> None:
-        self._client, self._manage_session = client, manage_session
-        self._message, self._args = message, args
+    def __init__(self, context: Any) -> None:
+        self._context = context
 
     def __enter__(self) -> None:
-        client = self._client
-        values = (client.request_values or client.prepare()).copy()
-        values["event"] = {"message": self._message, "args": self._args}
-        if values["routing_exception"] is None:
-            values["routing_exception"] = _NoRoute()
-        request = _new(client.app.request_class)
-        request.__dict__ = values
-        saved = client.saved if self._manage_session else None
-        self._context = context = _Context(client.app, request, saved)
+        context = self._context
         context._enter()
+        saved = context.saved
         if appcontext_pushed.receivers or (saved is not None and saved.began is None):
             self._announce()
 
@@ -224,7 +296,7 @@ class EventContext:
         self._leave(error)
 
     def _announce(self) -> None:
-        app, saved = self._client.app, self._context.saved
+        app, saved = self._context.app, self._context.saved
         try:
             if appcontext_pushed.receivers:
                 appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
@@ -235,16 +307,23 @@ class EventContext:
             raise
 
     def _leave(self, error: BaseException | None) -> None:
-        app = self._client.app
+        context = self._context
+        app = context.app
         if (
             app.teardown_request_funcs
             or app.teardown_appcontext_funcs
             or request_tearing_down.receivers
             or appcontext_tearing_down.receivers
             or appcontext_popped.receivers
-            or self._client.needs_pop
-            or not self._context._is_entered_once()
+            or context.client.needs_pop
+            or not context._is_entered_once()
         ):
-            self._context.pop(error)
+            context.pop(error)
         else:
-            self._context._leave()
+            context._leave()
+
+
+def current_event() -> ClientContext | None:
+    """Return the client whose event is being handled here, None if no event is."""
+    context = _innermost.get(None)
+    return context.client if type(context) is _Context else None

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from flask import Flask, Request, has_request_context, request
+from flask import Flask
 
 from carboy.exceptions import ArgumentsError, ConnectionRefusedError, NotServingError
 from carboy.runtime.client import Client
@@ -99,16 +99,25 @@ class Dispatch:
             client = self.find_client(namespace, sid)
             if client is None:
                 return None
-        signature = self._signature(handler)
+        return self._run(client, handler, self._signature(handler), message, args)
+
+    def _run(
+        self,
+        client: Client,
+        handler: Callable[..., Any],
+        signature: Signature,
+        message: str | None,
+        args: tuple[Any, ...],
+    ) -> Any:
         given = args if message not in LIFECYCLE_EVENTS else fitting(signature, message, args)
         contexts = (client.context or self._make_context(client)).event(message, args, self.manage_session)
         if signature.is_async:
-            return self._run_async(contexts, handler, signature, message, namespace, given)
+            return self._run_async(contexts, handler, signature, message, client.namespace, given)
         with contexts:
             try:
                 return handler(*given)
             except Exception as error:  # noqa: BLE001 (whatever the application raises is its error handler's)
-                result = self._handle_error(error, handler, signature, message, namespace, given)
+                result = self._handle_error(error, handler, signature, message, client.namespace, given)
                 return _after_error(
                     message, complete(result) if inspect.iscoroutine(result) else result, error
                 )
@@ -190,13 +199,22 @@ class Dispatch:
 
     def _invoke(self, function: Callable[..., Any]) -> Invoke:
         """Return what the server calls for the events that a function answers."""
+        if type(self)._handle_event is not Dispatch._handle_event:
 
-        def invoke(client: Client, event: str, arguments: tuple[Any, ...]) -> Any:
-            return dispatch(
-                client, self._handle_event, function, event, client.namespace, client.sid, *arguments
-            )
+            def invoke(client: Client, event: str, arguments: tuple[Any, ...]) -> Any:
+                return dispatch(
+                    client, self._handle_event, function, event, client.namespace, client.sid, *arguments
+                )
 
-        return invoke
+            return invoke
+
+        # The hot path: what `_handle_event` does when nobody has overridden it, without looking anything up.
+        signature = self._signature(function)
+
+        def run(client: Client, event: str, arguments: tuple[Any, ...]) -> Any:
+            return self._run(client, function, signature, event, arguments)
+
+        return run
 
     def _for_originator(self, client: Client, callback: Callable[..., Any]) -> Callable[..., Any]:
         """Return a callback that runs in the contexts of the client whose event asked for it."""
@@ -222,15 +240,6 @@ def dispatch(client: Client, function: Callable[..., Any], *args: Any) -> Any:
 def current_client() -> Client | None:
     """Return the client whose event is being dispatched in this thread; a coroutine has left that behind."""
     return _dispatched.get()
-
-
-def event_request() -> Request | None:
-    """Return the request of the Socket.IO event that is being handled, None if there is none."""
-    if not has_request_context():
-        return None
-    # Flask types its proxy as what it stands for.
-    found: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-    return found if "sid" in vars(found) and "namespace" in vars(found) else None
 
 
 def fitting(signature: Signature, message: str | None, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 from carboy.exceptions import NotConnectedError, NotServingError
-from carboy.runtime.acks import TIMED_OUT, Answered, Lost
+from carboy.runtime.acks import Answered, Lost
 from carboy.runtime.client import Client
 from carboy.runtime.server import Server
 
-from .dispatch import Dispatch, event_request
+from .context import current_event
+from .dispatch import Dispatch
 from .targets import answer_value, event_arguments, rooms_of, skipped_sids
 
 Callback = Callable[..., Any]
@@ -208,10 +209,10 @@ class Emitting(Dispatch):
 
     def _in_context(self, callback: Callback) -> Callback:
         """Return the callback as it is, or inside the contexts of the client whose event is being handled."""
-        here = event_request()
+        here = current_event()
         if here is None:
             return callback
-        originator = self.find_client(here.namespace, here.sid)  # type: ignore[attr-defined]  # ours have both
+        originator = self.find_client(here.namespace, here.sid)  # ours have both
         return callback if originator is None else self._for_originator(originator, callback)
 
 
@@ -263,18 +264,17 @@ def ask(
 
 def _loss_teller(server: Server, event: str) -> Lost:
     def lost(client: Client | None, why: str) -> None:
-        sid = "nobody" if client is None else client.sid
-        if why == TIMED_OUT:
-            server.log.rarely(
-                "lost acknowledgement",
-                "No acknowledgement of the event %r from the client %s: %s. The client's handler of this "
-                "event must call the function that it is handed as its last argument",
-                event,
-                sid,
-                why,
-            )
-        else:
-            server.log.info("No acknowledgement of the event %r from %s: %s", event, sid, why)
+        if client is None:
+            server.log.rarely("asked nobody", "No callback for the event %r: %s", event, why)
+            return
+        server.log.rarely(
+            "lost acknowledgement",
+            "No acknowledgement of the event %r from the client %s: %s. The client's handler of this event must "
+            "call the function that it is handed as its last argument",
+            event,
+            client.sid,
+            why,
+        )
 
     return lost
 
@@ -285,11 +285,11 @@ def own_sid() -> str:
     Raises:
         RuntimeError: if none is.
     """
-    here = event_request()
+    here = current_event()
     if here is None:
         raise RuntimeError(
             "include_self=False needs a client to leave out, but no Socket.IO event is being handled here; "
             "name it with skip_sid="
         )
-    sid: str = here.sid  # type: ignore[attr-defined]  # ours have one
+    sid: str = here.sid
     return sid

@@ -9,11 +9,11 @@ import warnings
 from collections.abc import Hashable
 from typing import Any, cast
 
-from flask import Flask, Request, current_app, has_app_context
+from flask import Flask, current_app, has_app_context
 
 from carboy.exceptions import NotConnectedError
 
-from .dispatch import event_request
+from .context import ClientContext, current_event
 from .extension import SocketIO
 
 # What `namespace` is when it was not given: None is given, and means "/".
@@ -224,7 +224,7 @@ def disconnect(sid: str | None = None, namespace: str | None = None, silent: boo
 
 def _current(function: str) -> tuple[SocketIO, Any]:
     """Return the SocketIO object, and the request of the event that is being handled, if any."""
-    here = event_request()
+    here = current_event()
     if here is None and not has_app_context():
         raise RuntimeError(
             f"{function}() was called outside of any application context. In an event handler or an HTTP "
@@ -262,8 +262,8 @@ def _client(function: str, sid: str | None, namespace: str | None) -> tuple[Sock
     return socketio, sid, namespace or _namespace_of(here), own
 
 
-def _namespace_of(here: Request | None) -> str:
-    return "/" if here is None else here.namespace  # type: ignore[attr-defined]  # ours have one
+def _namespace_of(here: ClientContext | None) -> str:
+    return "/" if here is None else here.namespace
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from carboy.runtime.client import Client
 from carboy.runtime.handlers import ANY, Handler, is_coroutine_function
 from carboy.runtime.jobs import complete
 
-from .dispatch import current_client, dispatch, event_request
+from .context import current_event
+from .dispatch import current_client, dispatch
 
 
 class Namespace:
@@ -212,8 +213,8 @@ class Namespace:
         """Return the namespace that is meant: where this is for any namespace, that of the event at hand."""
         if namespace or self.namespace != ANY:
             return namespace or self.namespace
-        here = event_request()
-        return "/" if here is None else here.namespace  # type: ignore[attr-defined]  # ours have one
+        here = current_event()
+        return "/" if here is None else here.namespace
 
     def _handler(self, function: Callable[..., Any]) -> Handler:
         return Handler(function, self._invoke if is_coroutine_function(function) else self._invoke_plain)

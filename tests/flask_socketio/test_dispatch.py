@@ -9,7 +9,8 @@ from flask import current_app, g, has_app_context, request, session
 
 from carboy.exceptions import ArgumentsError
 from flask_socketio import ConnectionRefusedError, Namespace, SocketIO, emit
-from flask_socketio.dispatch import Signature, current_client, event_request
+from flask_socketio.context import current_event
+from flask_socketio.dispatch import Signature, current_client
 
 
 class UpstreamRefusalError(Exception):
@@ -247,7 +248,7 @@ def test_coroutine_handler_runs_in_the_contexts(client, socketio):
         return [value, request.sid == current_client_sid(), request.namespace, current_app.name]
 
     def current_client_sid():
-        return event_request().sid
+        return current_event().sid
 
     assert client.emit("who", 1, callback=True) == [1, True, "/", "application"]
 
