@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 
 help: ## list the jobs
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) PORT=$(PORT) PYTEST="-k rooms" BENCH="--scenarios bcast"'
+	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) PORT=$(PORT) PYTEST="-k rooms" BENCH="--scenarios broadcast"'
 
 run: ## start the example chat on this machine (PORT=5000, or a free one when that is taken)
 	@$(REQUIRE_PYTHON)
@@ -34,13 +34,13 @@ check: $(VENV)/.for-check ## lint, check the format and the types
 	$(VENV)/bin/mypy --python-executable $(VENV)/bin/python
 	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
 
-bench: $(VENV)/.for-run ## measure Carboy beside other servers; BENCH="--scenarios bcast" is handed on
-	bench/setup
-	bench/bench --with 'carboy=$(VENV)/bin/python bench/server.py {port}' --servers carboy,node-ws,floor $(BENCH)
+bench: ## measure Carboy beside other servers (docs/benchmarks.md); BENCH="--scenarios broadcast" is handed on
+	@$(REQUIRE_PYTHON)
+	@$(PYTHON) bench/run.py $(BENCH)
 
 clean: ## remove everything that was set up, built or cached
-	rm -rf $(VENV) node_modules build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) node_modules build dist .cache bench/results .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests examples bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The interpreter's name is part of the stamp: with another one the environment is made anew.
 MADE := $(VENV)/.made-by-$(subst /,-,$(PYTHON))
