@@ -15,9 +15,15 @@ from typing import Any
 from carboy.exceptions import ConfigurationError
 
 TRANSPORTS = ("polling", "websocket")
+SERIALIZERS = ("default", "msgpack")
 
-# Options of Flask-SocketIO's engines that have no counterpart here: taken without a word, since code that sets them works.
+# Options of Flask-SocketIO's engines that have no counterpart here: taken without a word, since code that
+# sets them works.
 IGNORED_OPTIONS = frozenset({"async_mode", "monitor_clients", "websocket_compression", "client_manager"})
+
+
+ALIASES = {"resource": "path"}
+"""Older names that Flask-SocketIO takes too."""
 
 
 class UnknownOptionWarning(UserWarning):
@@ -37,15 +43,20 @@ class Config:
         ping_timeout: seconds that an unanswered ping is given; then the client is gone ("ping timeout").
         upgrade_timeout: seconds that an upgrade may take; then the websocket is closed and polling goes on.
         connect_timeout: seconds within which a client must join a namespace; then it is closed.
-        max_http_buffer_size: bytes of one message or one POST; a larger one is refused (413) or closed (1009).
+        poll_time: seconds that a poll may hold a thread of a WSGI server that does not show its sockets; then
+            it returns with nothing, and the client polls again.
+        max_http_buffer_size: bytes of one message or one POST; a larger one is refused (413) or closed
+            (1009).
         max_payload_packets: packets in one POST; more close the session.
         max_attachments: binary attachments of one packet; more close the connection.
         max_attachment_bytes: bytes of all attachments of one packet; more close the connection.
         max_depth: levels of nesting in a message; deeper ones close the connection.
         max_namespace_length: characters in the name of a namespace; a longer one closes the connection.
         max_namespaces: namespaces that one connection may join; a further CONNECT is refused.
-        max_queued_events: events of one client that wait for a handler; at the bound the client is not read.
-        max_output_bytes: bytes that wait for one client; past the bound volatile events are lost, then the client.
+        max_queued_events: events of one client that wait for a handler, or are in a coroutine; at the bound
+            the client is not read.
+        max_output_bytes: bytes that wait for one client; past the bound volatile events are lost, then the
+            client.
         handler_threads: threads on which plain handlers run, at most.
         async_handlers: False keeps the events of one client strictly one after another.
         always_connect: True sends the CONNECT packet before the connect handler runs.
@@ -53,7 +64,8 @@ class Config:
         serializer: "default" (JSON) or "msgpack".
         json: an object with `dumps` and `loads` that replaces the built-in JSON codec.
         cookie: None, the name of a cookie for the engine session's id, or a dict of its attributes.
-        cors_allowed_origins: None for the own origin, "*", an origin, a list, a pattern, a callable; [] switches it off.
+        cors_allowed_origins: None for the own origin, "*", an origin, a list, a pattern, a callable; []
+            switches it off.
         cors_credentials: whether browsers may send credentials across origins.
         http_compression: whether answers to polls are compressed.
         compression_threshold: bytes from which they are.
@@ -69,6 +81,7 @@ class Config:
     ping_timeout: float = 20.0
     upgrade_timeout: float = 10.0
     connect_timeout: float = 45.0
+    poll_time: float = 5.0
     max_http_buffer_size: int = 1_000_000
     max_payload_packets: int = 100_000
     max_attachments: int = 100
@@ -107,17 +120,21 @@ class Config:
         """
         known = {option.name for option in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
-        for name, value in options.items():
-            if name == "resource":  # Flask-SocketIO's older name
-                name = "path"
+        for given, value in options.items():
+            name = ALIASES.get(given, given)
             if name in known:
                 if value is not None:
-                    values[name] = _NORMALISE.get(name, lambda given: given)(value)
+                    values[name] = _NORMALISE[name](value) if name in _NORMALISE else value
             elif name not in IGNORED_OPTIONS:
                 _warn_unknown(name, known)
         interval = values.get("ping_interval")
         if isinstance(interval, (tuple, list)):
+            if len(interval) != 2:
+                raise ConfigurationError(f"ping_interval must be a number or two, not {interval!r}")
             values["ping_interval"], values["ping_grace"] = interval
+        for name in _COUNTS:  # 1e8 is a usual way to write a number of bytes
+            if isinstance(values.get(name), float) and values[name].is_integer():
+                values[name] = int(values[name])
         config = cls(**values)
         _check(config)
         return config
@@ -148,11 +165,9 @@ def _namespaces(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
 
 _NORMALISE: dict[str, Any] = {"path": _path, "transports": _transports, "namespaces": _namespaces}
 
-_POSITIVE = (
-    "ping_interval",
-    "ping_timeout",
-    "upgrade_timeout",
-    "connect_timeout",
+_SECONDS = ("ping_interval", "ping_timeout", "upgrade_timeout", "connect_timeout", "poll_time")
+
+_COUNTS = (
     "max_http_buffer_size",
     "max_payload_packets",
     "max_attachments",
@@ -167,9 +182,21 @@ _POSITIVE = (
 
 
 def _check(config: Config) -> None:
-    for name in _POSITIVE:
+    for name in _SECONDS:
         value = getattr(config, name)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
-            raise ConfigurationError(f"{name} must be a number greater than 0, not {value!r}")
-    if config.serializer not in ("default", "json", "msgpack"):
+        if not _is_number(value) or not value > 0:
+            raise ConfigurationError(f"{name} must be a number of seconds greater than 0, not {value!r}")
+    if not _is_number(config.ping_grace) or not config.ping_grace >= 0:
+        raise ConfigurationError(
+            f"ping_grace, the second number of ping_interval, must be seconds, not {config.ping_grace!r}"
+        )
+    for name in _COUNTS:
+        value = getattr(config, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigurationError(f"{name} must be a whole number greater than 0, not {value!r}")
+    if config.serializer not in SERIALIZERS:
         raise ConfigurationError(f'serializer must be "default" or "msgpack", not {config.serializer!r}')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

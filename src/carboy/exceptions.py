@@ -15,7 +15,8 @@
     └── TimeoutError                    an acknowledgement did not come (also the builtin TimeoutError)
 
 The three columns of an error are class attributes, so that each front end converts errors in one place:
-`status` (HTTP), `close_code` (RFC 6455 section 7.4) and `reason` (what a disconnect handler is told; None is not fatal).
+`status` (HTTP), `close_code` (RFC 6455 section 7.4) and `reason` (what a disconnect handler is told; None is
+not fatal).
 """
 
 from __future__ import annotations

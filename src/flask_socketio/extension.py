@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -10,10 +11,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from carboy.config import Config
+from carboy.front.asgi import ASGIApplication
+from carboy.front.green_threads import refuse_green_threads
 from carboy.runtime.server import Server
 
+from .asgi import create_asgi_app
 from .emitting import Emitting
-from .middleware import _SocketIOMiddleware
+from .middleware import _SocketIOMiddleware, find_early_proxy_fix
 from .options import DEFAULT_ASYNC_MODE, Options, warn_of_queue
 from .registration import Registration
 from .running import Settings, is_ignored_by_command_line, serve
@@ -58,6 +62,7 @@ class SocketIO(Registration, Emitting):
         self.async_mode = DEFAULT_ASYNC_MODE
         self.sockio_mw: _SocketIOMiddleware | None = None
         self.wsgi_server: Any = None
+        self._make_asgi_app: Callable[[], ASGIApplication] | None = None
         if app is not None or kwargs.get("message_queue") is not None:
             self.init_app(app, **kwargs)
         else:
@@ -73,6 +78,8 @@ class SocketIO(Registration, Emitting):
                 `manage_session` (True: a session of the connection's own, copied from Flask's; False:
                 Flask's), `share_session` (True is the same as `manage_session=False`),
                 `legacy_falsy_to` (whether `to=""` reaches everybody, as in Flask-SocketIO),
+                `http_threads` (10, for Flask's routes behind `asgi_app`), `shutdown_timeout` (10 seconds
+                that handlers are given when `asgi_app` or the process of a WSGI server ends),
                 `message_queue` and `channel` (taken, with a warning: one process is served),
                 `async_mode` (taken: no green threads are needed).
 
@@ -90,23 +97,45 @@ class SocketIO(Registration, Emitting):
             self.server_options.setdefault("client_manager", None)
         warn_of_queue(self.server_options, stacklevel=3)
         if options.async_mode != DEFAULT_ASYNC_MODE:
-            runtime.log.info(
+            runtime.log.warning(
                 "async_mode=%r: no green threads are needed, handlers run on threads", options.async_mode
             )
         self._replay(runtime)
         self.runtime = runtime
         self.server = SocketIOServer(runtime, options.async_mode, options.legacy_falsy_to)
         if app is not None:
-            self._wrap(app, runtime)
+            refuse_green_threads()
+            self._wrap(app, runtime, options)
 
-    def _wrap(self, app: Flask, runtime: Server) -> None:
+    def _wrap(self, app: Flask, runtime: Server, options: Options) -> None:
         app.extensions["socketio"] = self
         self._app = app
         inner: Any = app.wsgi_app
         if inner is self.sockio_mw and self.sockio_mw is not None:
             inner = self.sockio_mw.wsgi_app  # a second init_app replaces the first
-        self.sockio_mw = _SocketIOMiddleware(self.server, app, inner, runtime)
+        elif find_early_proxy_fix(inner):
+            runtime.log.warning(
+                "ProxyFix was put around the application before SocketIO(app) or init_app(app), so it does not see the"
+                " requests of Socket.IO; put it on after them"
+            )
+        self.sockio_mw = _SocketIOMiddleware(self.server, app, inner, runtime, options.shutdown_timeout)
         app.wsgi_app = self.sockio_mw  # type: ignore[method-assign]  # Flask's documented way to add middleware
+        self._make_asgi_app = cache(
+            partial(create_asgi_app, app, runtime, self.sockio_mw, options.http_threads, options.shutdown_timeout)
+        )
+
+    @property
+    def asgi_app(self) -> ASGIApplication:
+        """The application for an ASGI server (uvicorn, hypercorn, granian, daphne), always the same one.
+
+        Flask's routes are served beside it, by `http_threads` threads (10 by default, an option of `init_app`).
+
+        Raises:
+            RuntimeError: if `init_app` was not called with an application.
+        """
+        if self._make_asgi_app is None:
+            raise RuntimeError("asgi_app needs an application: call init_app(app) first")
+        return self._make_asgi_app()
 
     def run(self, app: Flask, host: str | None = None, port: int | None = None, **kwargs: Any) -> None:
         """Serve the application until it is stopped by `stop`, SIGINT or SIGTERM; fit for production.

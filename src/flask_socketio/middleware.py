@@ -10,14 +10,22 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from carboy.front.wsgi import WSGIFront
 from carboy.runtime.server import Server
-from carboy.transports.endpoint import Reply
+from carboy.transports.rewriting import Reply
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 CAUGHT = "carboy.caught"
+
+OF_THE_CONNECTION = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
+
+INNER_NAMES = ("app", "wsgi_app", "application")
+"""What middleware calls the application that it wraps."""
+
+MAX_CHAIN = 20
 
 
 class _SocketIOMiddleware:
@@ -28,6 +36,7 @@ class _SocketIOMiddleware:
         flask_app: the application.
         wsgi_app: what answers all other requests.
         runtime: the server.
+        shutdown_timeout: seconds that handlers are given when the process of a WSGI server ends.
 
     Attributes:
         engineio_app: the server, as applications see it.
@@ -37,12 +46,19 @@ class _SocketIOMiddleware:
         front: what answers the requests below that path.
     """
 
-    def __init__(self, engineio_app: Any, flask_app: Flask, wsgi_app: WSGIApplication, runtime: Server) -> None:
+    def __init__(
+        self,
+        engineio_app: Any,
+        flask_app: Flask,
+        wsgi_app: WSGIApplication,
+        runtime: Server,
+        shutdown_timeout: float = 10.0,
+    ) -> None:
         self.engineio_app = engineio_app
         self.flask_app = flask_app
         self.wsgi_app = wsgi_app
         self.engineio_path = runtime.config.path
-        self.front = WSGIFront(runtime)
+        self.front = WSGIFront(runtime, shutdown_timeout)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         caught = environ.get(CAUGHT)
@@ -55,6 +71,11 @@ class _SocketIOMiddleware:
             return self.front(environ, start_response)
         return self.wsgi_app(environ, start_response)
 
+    @property
+    def wraps(self) -> bool:
+        """Whether there is middleware outside this one, through which environments have to go."""
+        return self.flask_app.wsgi_app is not self
+
     def rewrite(self, environ: dict[str, Any]) -> dict[str, Any] | Reply:
         """Sends an environment that did not come over WSGI through the middleware outside this one.
 
@@ -64,25 +85,38 @@ class _SocketIOMiddleware:
         Returns:
             What it has become, or the reply of a middleware that answers itself.
         """
-        outermost = self.flask_app.wsgi_app
-        if outermost is self:
-            return environ
+        if not self.wraps:
+            return {**environ, "flask.app": self.flask_app}
         caught: list[dict[str, Any]] = []
         answered: list[tuple[str, list[tuple[str, str]]]] = []
+        written = bytearray()
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             answered.append((status, headers))
-            return bytearray().extend  # the `write` of PEP 3333, whose bytes nobody needs here
+            return written.extend  # the `write` of PEP 3333
 
-        body = outermost({**environ, CAUGHT: caught}, start_response)
+        body = self.flask_app.wsgi_app({**environ, CAUGHT: caught}, start_response)
         try:
-            content = b"".join(body)
+            for part in body:
+                written += part
         finally:
             close = getattr(body, "close", None)
             if close is not None:
                 close()
         if caught:
-            return {name: value for name, value in caught[0].items() if name != CAUGHT}
+            kept = {name: value for name, value in caught[0].items() if name != CAUGHT}
+            return {**kept, "flask.app": self.flask_app}
         status, headers = answered[-1] if answered else ("500 Internal Server Error", [])
-        kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
-        return Reply(int(status.split(" ", 1)[0]), kept, content)
+        rest = [(name, value) for name, value in headers if name.lower() not in OF_THE_CONNECTION]
+        return Reply(int(status.split(" ", 1)[0]), rest, bytes(written))
+
+
+def find_early_proxy_fix(wsgi_app: Any) -> bool:
+    """Returns whether a ProxyFix is among what stands behind this middleware, where it sees no request of Socket.IO."""
+    seen = 0
+    while wsgi_app is not None and seen < MAX_CHAIN:
+        if isinstance(wsgi_app, ProxyFix):
+            return True
+        wsgi_app = next(filter(None, (getattr(wsgi_app, name, None) for name in INNER_NAMES)), None)
+        seen += 1
+    return False

@@ -15,8 +15,14 @@ from carboy.exceptions import ConfigurationError
 DEFAULT_ASYNC_MODE = "threading"
 ASYNC_MODES = frozenset({DEFAULT_ASYNC_MODE, "eventlet", "gevent", "gevent_uwsgi"})
 
+HTTP_THREADS = 10
+SHUTDOWN_TIMEOUT = 10.0
+
 OWN = frozenset(
-    {"channel", "legacy_falsy_to", "manage_session", "message_queue", "share_session", "write_only"}
+    {
+        *("channel", "http_threads", "legacy_falsy_to", "manage_session", "message_queue", "share_session"),
+        *("shutdown_timeout", "write_only"),
+    }
 )
 
 
@@ -28,12 +34,16 @@ class Options:
         async_mode: what `SocketIO.async_mode` reports; it changes nothing.
         manage_session: True for a session of the connection's own, False for Flask's; None for no change.
         legacy_falsy_to: whether an empty `to` means everybody, as in Flask-SocketIO.
+        http_threads: threads for Flask's routes behind an ASGI server.
+        shutdown_timeout: seconds that handlers are given at the end.
         server: the options of the server.
     """
 
     async_mode: str
     manage_session: bool | None
     legacy_falsy_to: bool
+    http_threads: int
+    shutdown_timeout: float
     server: dict[str, Any]
 
     @classmethod
@@ -56,7 +66,14 @@ class Options:
         manage_session = given.get("manage_session")
         if given.get("share_session"):
             manage_session = False
-        return cls(_async_mode(given), manage_session, bool(given.get("legacy_falsy_to")), server)
+        return cls(
+            async_mode=_async_mode(given),
+            manage_session=manage_session,
+            legacy_falsy_to=bool(given.get("legacy_falsy_to")),
+            http_threads=int(given.get("http_threads") or HTTP_THREADS),
+            shutdown_timeout=float(given.get("shutdown_timeout") or SHUTDOWN_TIMEOUT),
+            server=server,
+        )
 
 
 class AppJSON:

@@ -165,6 +165,7 @@ def serve(
             app.wsgi_app,
             host=settings.host,
             port=settings.port,
+            middleware=middleware,
             started=lambda port: click.echo(f" * Carboy serves {address(settings, port)} (Ctrl+C to stop)"),
             **settings.server,
         )

@@ -92,10 +92,16 @@ class LocalAdapter(Generic[MemberType]):
             if not namespace.members:
                 del self._namespaces[member.namespace]
 
+    def clear(self) -> None:
+        """Forgets every client, in a process that was forked."""
+        self._lock = threading.Lock()  # a thread that has stayed behind may have held the other one
+        self._namespaces.clear()
+
     def find(self, namespace: str, sid: str) -> MemberType | None:
         """Returns the client with that sid, or None."""
-        found = self._namespaces.get(namespace)
-        return None if found is None else found.members.get(sid)
+        with self._lock:
+            found = self._namespaces.get(namespace)
+            return None if found is None else found.members.get(sid)
 
     def enter(self, namespace: str, sid: str, room: Room) -> None:
         """Puts a client into a room.
@@ -154,12 +160,19 @@ class LocalAdapter(Generic[MemberType]):
         Returns:
             The clients, in the order in which they joined.
         """
+        # Before the lock, since it may be a generator of the application's, which asks for rooms itself.
+        wanted = None if rooms is None else tuple(rooms)
         with self._lock:
             found = self._namespaces.get(namespace)
             if found is None:
                 return ()
-            members = _everybody(found) if rooms is None else _union(found, tuple(rooms))
+            members = _everybody(found) if wanted is None else _union(found, wanted)
         return tuple(member for member in members if member.sid not in skip) if skip else members
+
+    def rooms(self, member: MemberType) -> tuple[Room, ...]:
+        """Returns the rooms of a client without its own, also once it has left."""
+        with self._lock:
+            return tuple(member.rooms)
 
     def names(self, namespace: str) -> tuple[Room, ...]:
         """Returns the rooms of a namespace that have members, without the clients' own."""

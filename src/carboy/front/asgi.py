@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -10,7 +11,8 @@ from carboy.exceptions import LimitError, RequestError
 from carboy.front.environ import environ_of_scope, path_of_scope
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
-from carboy.transports.endpoint import Endpoint, Reply
+from carboy.transports.endpoint import Endpoint
+from carboy.transports.rewriting import Middleware, Reply
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -46,10 +48,11 @@ class ASGIExchange:
             if not message.get("more_body", False):
                 return bytes(body)
 
-    async def gone(self) -> None:
-        """Returns when the peer has gone."""
+    async def gone(self) -> bool:
+        """Returns True when the peer has gone."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        return True
 
 
 def _too_long(limit: int) -> LimitError:
@@ -63,14 +66,21 @@ class ASGIApplication:
         server: the server.
         other: the other ASGI application; None answers 404.
         drain_timeout: seconds that handlers are given at the end of the lifespan.
+        middleware: the WSGI middleware around the other application, for handshakes.
     """
 
-    def __init__(self, server: Server, other: Application | None = None, drain_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        server: Server,
+        other: Application | None = None,
+        drain_timeout: float = 10.0,
+        middleware: Middleware | None = None,
+    ) -> None:
         self._server = server
         self._other = other
         self._drain_timeout = drain_timeout
         self._path = server.config.path
-        self.endpoint = Endpoint(server)
+        self.endpoint = Endpoint(server, middleware)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one scope (ASGI 3)."""
@@ -81,11 +91,22 @@ class ASGIApplication:
             self._start()
             await (self._http if kind == "http" else self._websocket)(scope, receive, send)
         elif self._other is not None:
-            await self._other(scope, receive, send)
+            await self._elsewhere(self._other, scope, receive, send)
         elif kind == "http":
             await _send_reply(Reply(404, [("Content-Type", "text/plain")], b"Not found"), send)
         elif kind == "websocket":
             await send({"type": "websocket.close"})
+
+    async def _elsewhere(self, other: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await other(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self.endpoint.closing or scope["type"] != "http":
+                raise
+            with contextlib.suppress(Exception):  # it may have answered in part
+                await _send_reply(
+                    Reply(503, [("Content-Type", "text/plain")], b"The server is stopping"), send
+                )
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = ASGIExchange(scope, receive)
@@ -141,7 +162,9 @@ class ASGIApplication:
                 return
         if not heard:
             await hear()
-        await send({"type": "lifespan.startup.complete"})  # the other application has no lifespan, but we have
+        await send(
+            {"type": "lifespan.startup.complete"}
+        )  # the other application has no lifespan, but we have
         await hear()
         await send({"type": "lifespan.shutdown.complete"})
 

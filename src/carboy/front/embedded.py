@@ -1,4 +1,4 @@
-"""The embedded server: uvicorn for HTTP, TLS and signals, the fast lane for websockets, the application's WSGI beside it."""
+"""The embedded server: uvicorn for HTTP, TLS and signals, the fast lane, and the application's WSGI."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ import uvicorn
 from a2wsgi import WSGIMiddleware
 
 from carboy.front.asgi import ASGIApplication
+from carboy.front.green_threads import refuse_green_threads
 from carboy.front.websocket_door import HTTPProtocol, websocket_class
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint
+from carboy.transports.rewriting import Middleware
 
-TICK = 0.05
+TICK = 0.02
 
 CLOSE_TIMEOUT = 1.0
-"""Seconds that websockets are given at a stop to answer the close frame."""
+"""Seconds that peers are given at a stop to answer a close frame, and to take the end of an answer."""
 
 
 class EmbeddedServer:
@@ -39,6 +41,7 @@ class EmbeddedServer:
         access_log: whether every request is logged.
         ssl_context: an `ssl.SSLContext` to serve TLS with; or give `ssl_certfile` and the like.
         started: called once with the port when the server listens.
+        middleware: the WSGI middleware around the application, for handshakes.
         options: further options of `uvicorn.Config`, TLS among them.
         **tls: options of `uvicorn.Config` that begin with `ssl_`.
     """
@@ -56,12 +59,13 @@ class EmbeddedServer:
         access_log: bool = False,
         ssl_context: Any = None,
         started: Callable[[int], None] | None = None,
+        middleware: Middleware | None = None,
         options: dict[str, Any] | None = None,
         **tls: Any,
     ) -> None:
         self._wsgi = WSGIMiddleware(wsgi_app, workers=http_threads)
         other: Any = self._wsgi
-        application = ASGIApplication(server, other)
+        application = ASGIApplication(server, other, middleware=middleware)
         settings: dict[str, Any] = {
             "host": host,
             "port": port,
@@ -71,7 +75,7 @@ class EmbeddedServer:
             "lifespan": "off",  # draining starts before the connections are closed, see _Uvicorn
             "log_level": "info" if access_log else "warning",
             "access_log": access_log,
-            "proxy_headers": False,  # ProxyFix, where the application puts it on, is the one source of such addresses
+            "proxy_headers": False,  # ProxyFix, where the application puts it on, is their one source
             "server_header": False,
             **tls,
             **(options or {}),
@@ -84,18 +88,20 @@ class EmbeddedServer:
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Serves until it is stopped by `stop`, SIGINT or SIGTERM; where a loop runs already, in a thread of its own.
+        """Serves until `stop`, SIGINT or SIGTERM; where a loop runs already, in a thread of its own.
 
         Raises:
             OSError: if it cannot listen on the address.
+            ConfigurationError: if green threads have replaced real ones.
         """
+        refuse_green_threads()
         if _is_loop_running_here():
             self._serve_in_thread()
         else:
             self._serve()
 
     def stop(self) -> None:
-        """Begins to stop, from any thread; `run` returns when all is done. A stop before `run` makes it return at once."""
+        """Begins to stop, from any thread; `run` returns when all is done, at once if it comes after this."""
         self._uvicorn.should_exit = True
 
     def _serve_in_thread(self) -> None:
@@ -104,7 +110,7 @@ class EmbeddedServer:
         while thread.is_alive():
             try:
                 thread.join(TICK)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt:  # noqa: PERF203  # each of them counts
                 self._uvicorn.force_exit = self._uvicorn.should_exit  # the second one forces
                 self.stop()
         if self._error is not None:
@@ -128,7 +134,7 @@ class EmbeddedServer:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's server, which drains ours before it closes connections, and lets the code after `run()` run."""
+    """uvicorn's server; it drains ours before it closes connections, and lets the code after `run` go on."""
 
     def __init__(
         self,
@@ -165,17 +171,17 @@ class _Uvicorn(uvicorn.Server):
             self._when_started(name[1] if isinstance(name, tuple) else 0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends sessions, then requests, then connections, all within the time that is given; a forced stop skips waiting."""
+        """Ends sessions, requests and connections, within the time that is given; at once if forced."""
         deadline = monotonic() + self._timeout
         for server in self.servers:
             server.close()
         self._endpoint.closing = True
         await self._unless_forced(drain(self._server, self._timeout))
-        left = max(0.0, deadline - monotonic())
-        await self._unless_forced(self._endpoint.finish(min(CLOSE_TIMEOUT, max(left, TICK))))
+        await self._unless_forced(self._endpoint.finish(min(CLOSE_TIMEOUT, self._timeout)))
         await self._endpoint.finish(0)
-        self.config.timeout_graceful_shutdown = max(left, TICK)  # type: ignore[assignment]  # seconds; it takes fractions
-        await super().shutdown(sockets)
+        for connection in tuple(self.server_state.connections):
+            connection.shutdown()
+        await self._finish_requests(deadline)
         await self._abort_connections()
 
     async def _unless_forced(self, waiting: Coroutine[Any, Any, Any]) -> None:
@@ -187,12 +193,30 @@ class _Uvicorn(uvicorn.Server):
         if not task.cancelled():
             task.result()
 
+    async def _finish_requests(self, deadline: float) -> None:
+        tasks = self.server_state.tasks
+        while tasks and not self.force_exit and monotonic() < deadline:
+            await asyncio.wait(tasks, timeout=TICK)
+        if tasks:
+            self._server.log.warning(
+                "Cutting off %d requests after %s seconds (option shutdown_timeout)",
+                len(tasks),
+                self._timeout,
+            )
+            for task in tuple(tasks):
+                task.cancel()
+            await asyncio.wait(tuple(tasks), timeout=CLOSE_TIMEOUT)
+
     async def _abort_connections(self) -> None:
-        for connection in tuple(self.server_state.connections):
-            transport: Any = getattr(connection, "transport", None)
-            if transport is not None:
-                transport.abort()
-        while self.server_state.connections:  # the loop tells them in its next round
+        """Aborts the connections whose peers do not take what is left for them."""
+        deadline = monotonic() + CLOSE_TIMEOUT
+        connections = self.server_state.connections
+        while connections and not self.force_exit and monotonic() < deadline:  # noqa: ASYNC110  # uvicorn's set
+            await asyncio.sleep(TICK)
+        for connection in tuple(connections):
+            transport: Any = connection.transport
+            transport.abort()
+        while connections:  # noqa: ASYNC110  # the loop tells them in its next round
             await asyncio.sleep(0)
 
     def _log_started_message(self, listeners: Any) -> None:

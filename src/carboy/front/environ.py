@@ -1,7 +1,8 @@
 """WSGI environments for requests that did not come over WSGI.
 
-Everything behind the front ends sees a request as a WSGI environment, because that is what Flask makes its request of.
-Header names with an underscore are dropped: merged with those that have a hyphen they would fool ProxyFix.
+Everything behind the front ends sees a request as a WSGI environment, because that is what Flask makes its
+request of. Header names with an underscore are dropped: merged with those that have a hyphen they would fool
+ProxyFix.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ _EMPTY = io.BytesIO()
 _SCHEMES = {"ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _PLAIN = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+_ABSOLUTE = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 
 SHARED_LENGTH = 256
-"""Bytes of a header up to which equal ones of many clients are kept as one text: a client's environment lives as long as it."""
+"""Bytes of a header up to which equal ones are one text: the environment of a client lives as long as it."""
 
 
 def build_environ(
@@ -40,7 +41,7 @@ def build_environ(
 
     Args:
         method: the HTTP method.
-        path: the percent-decoded path below the root path, its bytes as latin-1 (a "bytes-as-unicode" string).
+        path: the percent-decoded path below the root path, its bytes as latin-1.
         query_string: what stands behind the question mark.
         headers: names and values as they came.
         scheme: "http" or "https".
@@ -95,7 +96,7 @@ def environ_of_scope(scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def path_of_scope(scope: Mapping[str, Any]) -> str:
-    """Returns the path of an ASGI scope below the root path, under which servers either repeat it or do not."""
+    """Returns the path of an ASGI scope below the root path, which some servers repeat there."""
     path: str = scope["path"]
     root_path: str = scope.get("root_path", "").rstrip("/")
     below = path.startswith(root_path) and path[len(root_path) :][:1] in ("", "/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from carboy.transports.endpoint import Reply
+from carboy.transports.rewriting import Reply
 
 
 def status_line(status: int) -> str:

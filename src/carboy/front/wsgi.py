@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from carboy.engineio.requests import is_websocket_upgrade
 from carboy.exceptions import LimitError, RequestError
 from carboy.front.background import BackgroundHub
-from carboy.front.handover import can_move, find_socket, take_socket
-from carboy.front.http_text import response_head, status_line
-from carboy.front.relay import relay
+from carboy.front.gunicorn_worker import count_threads, is_stopping
+from carboy.front.handover import can_move, find_socket, lasting, take_socket
+from carboy.front.http_text import status_line
+from carboy.front.moved_poll import MovedPoll
+from carboy.front.relay import Relays, relay
 from carboy.runtime.connection import Connection
+from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
-from carboy.transports.endpoint import Endpoint, Reply
+from carboy.transports.endpoint import Endpoint
+from carboy.transports.rewriting import Reply
 from carboy.transports.websocket import QuietLogger, take_over
 
 StartResponse = Callable[..., Any]
@@ -28,8 +31,8 @@ StartResponse = Callable[..., Any]
 HOLD_BEFORE_MOVE = 0.02
 """Seconds that a poll waits on its thread before its socket moves: most answers to a client's own events come within."""
 
-POLL_TIME = 5.0
-"""Seconds after which a poll that holds a thread returns with nothing, and the client polls again."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds that websockets are given at the end to answer the close frame."""
 
 
 class WSGIFront:
@@ -37,17 +40,17 @@ class WSGIFront:
 
     Args:
         server: the server.
-        max_relays: threads that carry the bytes of websockets over TLS, at most.
         shutdown_timeout: seconds that handlers are given when the process ends.
     """
 
-    def __init__(self, server: Server, max_relays: int = 64, shutdown_timeout: float = 10.0) -> None:
+    def __init__(self, server: Server, shutdown_timeout: float = 10.0) -> None:
         self._server = server
+        self._shutdown_timeout = shutdown_timeout
         self._endpoint = Endpoint(server)
         self._logger = QuietLogger(server.log)
-        self._relays = threading.BoundedSemaphore(max_relays)
-        self._max_relays = max_relays
-        self.hub = BackgroundHub(server, shutdown_timeout)
+        self._relays: Relays | None = None
+        self._told: set[str] = set()
+        self.hub = BackgroundHub(server, self._finish, shutdown_timeout)
 
     def handles(self, environ: dict[str, Any]) -> bool:
         """Returns whether a request is below the server's path."""
@@ -57,53 +60,67 @@ class WSGIFront:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request (PEP 3333)."""
         shown = find_socket(environ)
-        if is_websocket_upgrade(environ):
-            return self._websocket(environ, start_response, shown)
-        body = _read_body(environ, self._server.config.max_http_buffer_size)
-        exchange = _Exchange(body)
-        serving = self._endpoint.serve(environ, exchange, websockets=shown is not None)
-        if environ["REQUEST_METHOD"] != "GET":
-            return _reply(self.hub.run(serving), start_response)
-        movable = can_move(shown)
-        task, done = self.hub.run(_begin(serving, HOLD_BEFORE_MOVE if movable else POLL_TIME))
+        try:
+            if is_websocket_upgrade(environ):
+                return self._websocket(environ, start_response, shown)
+            if environ["REQUEST_METHOD"] == "GET":
+                return self._get(environ, start_response, shown)
+            exchange = _Exchange(_read_body(environ, self._server.config.max_http_buffer_size))
+            return _reply(self.hub.run(self._endpoint.serve(environ, exchange)), start_response)
+        except RequestError as error:
+            return _reply(self._endpoint.refusal(environ, error), start_response)
+
+    # Polls
+
+    def _get(
+        self, environ: dict[str, Any], start_response: StartResponse, shown: socket.socket | None
+    ) -> Iterable[bytes]:
+        exchange = _Exchange(b"")
+        movable = shown is not None and can_move(shown)
+        websockets = movable or (shown is not None and self._relays_for(environ).available)
+        serving = self._endpoint.serve(lasting(environ), exchange, websockets=websockets)
+        task, done = self.hub.run(_begin(serving, self._patience(environ, movable)))
         if done:
             return _reply(task.result(), start_response)
         if movable and shown is not None:
-            ours = take_socket(shown, environ)
+            ours, remains = take_socket(shown)
             self.hub.call(self._finish_elsewhere, task, exchange, ours)
-            return _nothing("200 OK", start_response)
+            start_response("200 OK", [("Connection", "close")])
+            return remains
         self.hub.call(exchange.returned.set)
         return _reply(self.hub.run(_end(task)), start_response)
 
-    # Polls that wait
+    def _patience(self, environ: dict[str, Any], movable: bool) -> float:
+        """Returns the seconds that a poll may hold its thread."""
+        if not movable:
+            return self._server.config.poll_time
+        # On the only thread there is, nothing that would answer it can happen meanwhile.
+        return HOLD_BEFORE_MOVE if environ.get("wsgi.multithread") else 0
 
     def _finish_elsewhere(self, task: asyncio.Task[Reply], exchange: _Exchange, ours: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        accept = loop.connect_accepted_socket(lambda: _PollProtocol(task, exchange), ours)
-        self._server.hub.spawn(accept)
+        poll = MovedPoll(task, exchange.left)
+        self._server.hub.spawn(loop.connect_accepted_socket(lambda: poll, ours))
 
     # Websockets
 
     def _websocket(
         self, environ: dict[str, Any], start_response: StartResponse, shown: socket.socket | None
     ) -> Iterable[bytes]:
-        try:
-            if shown is None:
-                self._server.log.rarely(
-                    "no socket",
-                    "This WSGI server does not show its sockets, so clients stay on polling; gunicorn with gthread workers"
-                    " shows them",
-                )
-                raise RequestError(0, "Transport unknown")
-            key, connection = self.hub.run(self._endpoint.admit(environ))
-        except RequestError as error:
-            return _reply(self._endpoint.refusal(environ, error), start_response)
-        if can_move(shown):
-            self.hub.call(self._adopt, take_socket(shown, environ), environ, key, connection)
-        elif not self._carry(shown, environ, key, connection):
-            busy = RequestError(3, "Too many websockets over TLS", 503)
-            return _reply(self._endpoint.refusal(environ, busy), start_response)
-        return _nothing("101 Switching Protocols", start_response)
+        if shown is None:
+            self._tell_once(
+                "This WSGI server does not show the sockets of its HTTP/1.1 requests, so clients stay on polling; gunicorn's"
+                " gthread workers show them",
+            )
+            raise RequestError(0, "Transport unknown")
+        lasting_environ = lasting(environ)
+        key, connection = self.hub.run(self._endpoint.admit(lasting_environ))
+        if not can_move(shown):
+            return self._carry(shown, environ, key, connection, start_response)
+        ours, remains = take_socket(shown)
+        self.hub.call(self._adopt, ours, lasting_environ, key, connection)
+        start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "close")])
+        return remains
 
     def _adopt(
         self, ours: socket.socket, environ: dict[str, Any], key: str, connection: Connection | None
@@ -117,25 +134,52 @@ class WSGIFront:
         loop = asyncio.get_running_loop()
         self._server.hub.spawn(loop.connect_accepted_socket(lambda: _Opening(opened), ours))
 
+    # Websockets over TLS
+
     def _carry(
-        self, shown: socket.socket, environ: dict[str, Any], key: str, connection: Connection | None
-    ) -> bool:
-        """Carries the bytes of a TLS socket on this thread until it is closed; False if too many do so."""
-        if not self._relays.acquire(blocking=False):
-            return False
-        self._server.log.rarely(
-            "tls",
-            "A websocket over TLS holds a thread of the WSGI server (%d at most); let a proxy such as nginx speak TLS",
-            self._max_relays,
+        self,
+        shown: socket.socket,
+        environ: dict[str, Any],
+        key: str,
+        connection: Connection | None,
+        start_response: StartResponse,
+    ) -> Iterable[bytes]:
+        """Carries the bytes of a socket on this thread until it is closed."""
+        relays = self._relays_for(environ)
+        if not relays.acquire():
+            raise RequestError(3, "Too many websockets over TLS", 503)
+        self._tell_once(
+            "A websocket over TLS holds a thread of the WSGI server, and %d may: let a proxy such as nginx speak TLS, or serve"
+            " with socketio.run()",
+            relays.bound,
         )
         try:
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
-            self.hub.call(self._adopt, ours, environ, key, connection)
-            relay(shown, theirs)
+            self.hub.call(self._adopt, ours, lasting(environ), key, connection)
+            relay(shown, theirs, is_stopping)
         finally:
-            self._relays.release()
-        return True
+            relays.release()
+        # The client has gone, and what the server writes goes nowhere.
+        start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "close")])
+        return []
+
+    def _relays_for(self, environ: dict[str, Any]) -> Relays:
+        if self._relays is None:
+            self._relays = Relays(count_threads(bool(environ.get("wsgi.multithread"))))
+        return self._relays
+
+    # The log, and the end
+
+    def _tell_once(self, message: str, *args: Any) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._server.log.warning(message, *args)
+
+    async def _finish(self) -> None:
+        self._endpoint.closing = True
+        await drain(self._server, self._shutdown_timeout)
+        await self._endpoint.finish(CLOSE_TIMEOUT)
 
 
 class _Exchange:
@@ -147,6 +191,7 @@ class _Exchange:
 
     def __init__(self, body: bytes | LimitError) -> None:
         self._body = body
+        self._has_left = False
         self.returned = asyncio.Event()
 
     async def read(self, limit: int) -> bytes:
@@ -154,8 +199,14 @@ class _Exchange:
             raise self._body
         return self._body
 
-    async def gone(self) -> None:
+    async def gone(self) -> bool:
         await self.returned.wait()
+        return self._has_left
+
+    def left(self) -> None:
+        """Takes note that the peer has gone."""
+        self._has_left = True
+        self.returned.set()
 
 
 class _Opening(asyncio.Protocol):
@@ -167,27 +218,6 @@ class _Opening(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # In the next round of the loop: the transport is not complete before this returns.
         asyncio.get_running_loop().call_soon(self._opened, transport)
-
-
-class _PollProtocol(asyncio.Protocol):
-    """A poll that waits on the hub; its socket closes with the answer."""
-
-    def __init__(self, task: asyncio.Task[Reply], exchange: _Exchange) -> None:
-        self._task = task
-        self._exchange = exchange
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
-        self._task.add_done_callback(self._answer)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._exchange.returned.set()
-
-    def _answer(self, task: asyncio.Task[Reply]) -> None:
-        if not self._transport.is_closing():
-            reply = task.result()
-            self._transport.write(response_head(reply) + reply.body)
-            self._transport.close()
 
 
 async def _begin(serving: Any, patience: float) -> tuple[asyncio.Task[Reply], bool]:
@@ -218,9 +248,3 @@ def _read_body(environ: dict[str, Any], limit: int) -> bytes | LimitError:
 def _reply(reply: Reply, start_response: StartResponse) -> Iterable[bytes]:
     start_response(status_line(reply.status), [*reply.headers, ("Content-Length", str(len(reply.body)))])
     return [reply.body]
-
-
-def _nothing(status: str, start_response: StartResponse) -> Iterable[bytes]:
-    """Ends a request whose socket is gone: the server writes this into the stand-in and closes that."""
-    start_response(status, [("Upgrade", "websocket"), ("Connection", "close")])
-    return []

@@ -1,7 +1,7 @@
 """What waits for acknowledgements: a callback, or a thread or coroutine inside `call`.
 
-An acknowledgement is answered or lost, once for each recipient: answered by the client, lost at its timeout or when the
-client leaves. Everything here happens on the loop (for in-memory clients in the caller's thread).
+An acknowledgement is answered or lost, once for each recipient: answered by the client, lost at its timeout
+or when the client leaves. Everything here happens on the loop (for in-memory clients in the caller's thread).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from carboy.exceptions import TimeoutError
 from carboy.runtime.client import CONNECTED, CONNECTING, Client
+from carboy.runtime.hub import Hub
 from carboy.runtime.message import Message
 
 Answered = Callable[[Client, list[Any]], None]
@@ -26,56 +27,72 @@ class Ack:
     """One emit whose recipients are asked to acknowledge it.
 
     Args:
+        hub: which has the timers.
         number: the id on the wire.
         answered: called with each client that answers and its arguments.
         lost: called with each client that will not answer any more and the reason.
-        timeout: seconds, None for no limit.
+
+    Attributes:
+        number: the id on the wire.
     """
 
-    __slots__ = ("_answered", "_lost", "_waiting", "due_tick", "number", "timeout")
+    __slots__ = ("_answered", "_hub", "_lost", "_waiting", "due_tick", "number")
 
-    def __init__(self, number: int, answered: Answered, lost: Lost, timeout: float | None) -> None:
+    def __init__(self, hub: Hub, number: int, answered: Answered, lost: Lost) -> None:
         self.number = number
-        self.timeout = timeout
         self.due_tick = -1
+        self._hub = hub
         self._answered = answered
         self._lost = lost
-        self._waiting: list[Client] = []
+        self._waiting: dict[Client, None] = {}
 
-    def send(self, recipients: tuple[Client, ...], message: Message) -> None:
-        """Sends the message to every recipient and waits for each of them."""
-        if not recipients:
-            self._lost(None, NOBODY)
-        for client in recipients:
-            if client.state is not CONNECTED and client.state is not CONNECTING:
-                self._lost(client, LEFT)
-                continue
-            if client.acks is None:
-                client.acks = {}
-            client.acks[self.number] = self
-            self._waiting.append(client)
-            client.send(message)
+    def send(self, client: Client, message: Message) -> None:
+        """Sends the message to one recipient and waits for it."""
+        if client.state is not CONNECTED and client.state is not CONNECTING:
+            self._lost(client, LEFT)
+            return
+        if client.acks is None:
+            client.acks = {}
+        client.acks[self.number] = self
+        self._waiting[client] = None
+        if client.connection.paused:
+            client.connection.review()  # its answer has to be read
+        client.send(message)
+
+    def start_timeout(self, timeout: float) -> None:
+        """Gives those that were asked so many seconds from now."""
+        if self._waiting:
+            self._hub.schedule(self, self._hub.now() + timeout)
 
     def answer(self, client: Client, arguments: list[Any]) -> None:
         """Takes a client's answer; it is no longer in the client's `acks`."""
-        self._waiting.remove(client)
+        self._settle(client)
         self._answered(client, arguments)
 
     def lose(self, client: Client, why: str) -> None:
         """Gives up on one client; it is no longer in the client's `acks`."""
-        self._waiting.remove(client)
+        self._settle(client)
         self._lost(client, why)
 
-    def expire(self, now: float) -> float | None:
-        """Gives up on every client that has not answered (called by the timer wheel)."""
+    def give_up(self) -> None:
+        """Gives up on every client that has not answered."""
         for client in tuple(self._waiting):
             if client.acks is not None and client.acks.pop(self.number, None) is self:
                 self.lose(client, TIMED_OUT)
+
+    def expire(self, now: float) -> float | None:
+        """Gives up, because the time is over (called by the timer wheel)."""
+        self.give_up()
         return None
+
+    def _settle(self, client: Client) -> None:
+        del self._waiting[client]
+        if not self._waiting:
+            self._hub.timers.cancel(self)
 
 
 def answer_ack(client: Client, number: int | None, arguments: list[Any]) -> None:
-    """Hands an acknowledgement from a client to what waits for it; an unknown number is ignored, as Node does."""
+    """Hands an acknowledgement to what waits for it; an unknown number is ignored (Node behaviour)."""
     if client.acks and number is not None and (ack := client.acks.pop(number, None)) is not None:
         ack.answer(client, arguments)
 
@@ -88,42 +105,45 @@ def lose_acks(client: Client) -> None:
 
 
 class Answer:
-    """The first answer to a `call`, for one thread that waits or one callback that is told.
+    """The first answer to a `call`, for one thread that waits or one coroutine that is told.
+
+    The loop writes and the waiting thread reads: the arguments are there before `settled` is True.
 
     Args:
         event: the name of the event, for the error.
-        settled: called once, in the loop's thread, when `result` can be had.
+        expected: how many clients are asked; with the last of them lost there can be no answer.
+        notify: called in the loop's thread when `result` can be had.
     """
 
-    def __init__(self, event: object, settled: Callable[[], None] | None = None) -> None:
+    def __init__(self, event: object, expected: int, notify: Callable[[], None] | None = None) -> None:
         self._event = event
-        self._settled = settled or (lambda: None)
-        self._done = threading.Event()
+        self._expected = expected
+        self._notify = notify
+        self._settled = threading.Event()
         self._arguments: list[Any] | None = None
         self._why = TIMED_OUT
-        self._lost = 0
-        self._expected: int | None = None
 
-    def expect(self, recipients: int) -> None:
-        """Learns how many clients were asked: with the last of them lost there can be no answer."""
-        self._expected = recipients
-        self._give_up_if_hopeless()
+    @property
+    def settled(self) -> bool:
+        """Whether there is an answer, or can be none any more."""
+        return self._settled.is_set()
 
     def answered(self, client: Client, arguments: list[Any]) -> None:
         """Takes a client's answer; only the first counts."""
-        if not self._done.is_set():
+        if not self._settled.is_set():
             self._arguments = arguments
-            self._finish()
+            self._settle()
 
     def lost(self, client: Client | None, why: str) -> None:
         """Counts a client that will not answer."""
-        self._lost += 1
-        self._why = why
-        self._give_up_if_hopeless()
+        self._expected -= 1
+        if self._expected <= 0 and not self._settled.is_set():
+            self._why = why
+            self._settle()
 
     def wait(self, timeout: float | None) -> None:
-        """Blocks the thread until there is an answer or there can be none."""
-        self._done.wait(timeout)
+        """Blocks the thread until there is an answer or there can be none, for so many seconds at most."""
+        self._settled.wait(timeout)
 
     def result(self) -> list[Any]:
         """Returns the arguments of the acknowledgement.
@@ -135,10 +155,7 @@ class Answer:
             raise TimeoutError(f"no acknowledgement of the event {self._event!r}: {self._why}")
         return self._arguments
 
-    def _give_up_if_hopeless(self) -> None:
-        if self._expected is not None and self._lost >= self._expected and not self._done.is_set():
-            self._finish()
-
-    def _finish(self) -> None:
-        self._done.set()
-        self._settled()
+    def _settle(self) -> None:
+        self._settled.set()
+        if self._notify is not None:
+            self._notify()

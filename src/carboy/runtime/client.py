@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any, Protocol
 
 from carboy.runtime.message import Message
-from carboy.socketio.states import ClientState, ClientInput, transition
+from carboy.socketio.states import ClientInput, ClientState, transition
 
 CONNECTING = ClientState.CONNECTING
 CONNECTED = ClientState.CONNECTED
@@ -37,7 +37,7 @@ class Client:
         state: where it is in its life; changed by `move` alone.
         rooms: the rooms that it has entered, without its own; kept by the adapter.
         acks: what waits for its acknowledgements, by number.
-        refused: whether the application has called `disconnect` on it before it was accepted.
+        dismissed: whether the application has called `disconnect` on it.
         left: why it left before it was accepted, or None.
         early: events that came before it was accepted, though it was told so already (`always_connect`).
         session: the dict of `server.get_session`.
@@ -50,10 +50,10 @@ class Client:
         "acks",
         "connection",
         "context",
+        "dismissed",
         "early",
         "left",
         "namespace",
-        "refused",
         "rooms",
         "session",
         "sid",
@@ -67,7 +67,7 @@ class Client:
         self.state = CONNECTING
         self.rooms: set[Hashable] = set()
         self.acks: dict[int, Any] | None = None
-        self.refused = False
+        self.dismissed = False
         self.left: str | None = None
         self.early: list[tuple[int | None, list[Any]]] | None = None
         self.session: dict[str, Any] | None = None

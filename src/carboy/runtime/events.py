@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from carboy.exceptions import ArgumentsError
@@ -59,7 +60,7 @@ class Events:
         elif number is not None:
             try:
                 encoded = self._codec.encode(ACK, client.namespace, number, ack_arguments(result), b"4")
-            except (TypeError, ValueError) as unsuitable:
+            except Exception as unsuitable:  # noqa: BLE001 (a `json=` may raise anything)
                 self.report(client, event, unsuitable)
             else:
                 self._send(client, Message(*encoded))
@@ -71,14 +72,16 @@ class Events:
             self._hub.outbox.put(client.send, message)
 
     def report(self, client: Client, event: Any, error: BaseException) -> None:
-        """Tells about an exception that no error handler took: to the test, if the client is one's, else in the log."""
+        """Tells about an exception that no error handler took: the log, or the test behind the client."""
         if client.connection.inline:
             client.connection.transport.raise_later(error)
         elif isinstance(error, ArgumentsError):
-            self._log.rarely("arguments", "Client %s in %s: %s", client.sid, client.namespace, error)
+            self._log.rarely("arguments", "Client %s in %r: %s", client.sid, client.namespace, error)
+        elif isinstance(error, asyncio.CancelledError):
+            self._log.warning("The handler of the event %r was cancelled (client %s)", event, client.sid)
         else:
             self._log.exception(
-                "Exception in the handler of the event %r (namespace %s, client %s)",
+                "Exception in the handler of the event %r (namespace %r, client %s)",
                 event,
                 client.namespace,
                 client.sid,

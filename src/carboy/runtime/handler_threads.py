@@ -1,13 +1,16 @@
-"""The threads on which plain handlers run: one at a time while handlers are short, more as soon as one blocks.
+"""The threads on which plain handlers run: one while handlers are short, more as soon as one blocks.
 
-The interpreter lock makes idle helpers costly, so one thread, the runner, takes the jobs one after another. When it has been
-inside one handler for a few milliseconds with others waiting, the next thread becomes the runner; the old one finishes its
-handler and parks. A handler that overran once is handed off at once on its later calls, until it was short a number of times.
-Jobs therefore start in the order in which they came.
+The interpreter lock makes idle helpers costly, so one thread, the runner, takes the jobs one after another.
+When it has been inside one handler for a few milliseconds with others waiting, the next thread becomes the
+runner; the old one finishes its handler and parks. While a handler runs that overran before, nobody is the
+runner: the next job is handed to another thread at once, and without one the same thread goes on. Jobs are
+    taken in the order in
+which they came, since there is never more than one runner, and it changes only while it is inside a handler.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -63,17 +66,33 @@ class HandlerThreads:
     Args:
         bound: threads at most.
         arm: asks the loop to call `check` after that many seconds; it is called in the loop's thread.
+        failed: told of an exception that a job lets out, which is a defect of ours.
+        clock: tells the time in seconds, by which handlers count as short.
+        park_for: seconds without work after which a thread ends.
     """
 
-    def __init__(self, bound: int, arm: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        bound: int,
+        arm: Callable[[float], None],
+        failed: Callable[[BaseException], None],
+        *,
+        clock: Callable[[], float] = monotonic,
+        park_for: float = PARK_FOR,
+    ) -> None:
         self._bound = bound
         self._arm = arm
+        self._failed = failed
+        self._clock = clock
+        self._park_for = park_for
         self._armed = False
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
         self._parked: list[_Worker] = []
         self._runner: _Worker | None = None
+        self._numbers = itertools.count(1)
+        self._submitted = 0
         self._started = 0
         self._started_when_armed = 0
         self._stopping = False
@@ -86,7 +105,9 @@ class HandlerThreads:
     @property
     def active(self) -> bool:
         """Whether a job waits or is under way."""
-        return self._jobs.qsize() > 0 or any(worker.busy for worker in tuple(self._workers))
+        with self._lock:
+            waiting = self._submitted != self._started and not self._stopping
+            return waiting or any(worker.busy for worker in self._workers)
 
     def submit(self, pace: Pace, source: Source, function: Callable[..., None], *arguments: Any) -> None:
         """Adds a job behind all others; only the loop's thread does this.
@@ -94,32 +115,34 @@ class HandlerThreads:
         Args:
             pace: the handler's memory.
             source: whose job it is.
-            function: what to call on a handler thread; it must not raise.
+            function: what to call on a handler thread; it is not to raise.
             *arguments: what to call it with.
         """
+        self._submitted += 1
         self._jobs.put((pace, source, function, arguments))
         if self._runner is None:
             with self._lock:
-                self._hand_off()
+                if self._runner is None:  # else a thread that had nothing else to do took over meanwhile
+                    self._hand_off()
         if not self._armed:
             self._watch()
-
-    def count(self, source: Source) -> None:
-        """Counts a job of a source as started that no thread of these runs."""
-        with self._lock:
-            source.started += 1
 
     def check(self) -> None:
         """Hands over if the runner is still inside the job that it was in when the timer was armed."""
         self._armed = False
-        if self._jobs.qsize():
-            if self._started == self._started_when_armed:
-                with self._lock:
-                    self._hand_off()
-            self._watch()
+        if self._stopping or not self._jobs.qsize():
+            return
+        with self._lock:
+            runner = self._runner
+            if runner is None or (runner.busy and self._started == self._started_when_armed):
+                self._hand_off()
+        self._watch()
 
     def stop(self) -> None:
-        """Ends the threads that are idle at once, and the others after their job; jobs that wait are dropped."""
+        """Ends the threads that are idle at once, and the others after their job; jobs that wait are dropped.
+
+        It is final. A second call changes nothing.
+        """
         with self._lock:
             self._stopping = True
             parked, self._parked = self._parked, []
@@ -133,28 +156,43 @@ class HandlerThreads:
         self._arm(HAND_OFF_AFTER)
 
     def _hand_off(self) -> None:
-        """Makes a thread that is free the runner, or nobody if the bound is reached; the lock is held."""
+        """Makes a thread that is free the runner, or nobody if there is none; the lock is held."""
+        self._runner = None
+        if self._stopping:
+            return
         if self._parked:
             self._runner = self._parked.pop()
             self._runner.wake.release()
         elif len(self._workers) < self._bound:
-            self._runner = worker = _Worker()
-            self._workers.add(worker)
-            name = f"carboy-handler-{len(self._workers)}"
+            self._start_worker()
+
+    def _start_worker(self) -> None:
+        worker = _Worker()
+        name = f"carboy-handler-{next(self._numbers)}"
+        self._runner = worker
+        self._workers.add(worker)
+        try:
             threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
-        else:
+        except RuntimeError as error:  # the system has no thread to give; `check` tries again
             self._runner = None
+            self._workers.discard(worker)
+            self._failed(error)
 
     def _work(self, me: _Worker) -> None:
-        while True:
+        while not self._stopping:
             while self._runner is me:
                 job = self._jobs.get()
-                if job is None:
+                if job is None or self._stopping:
                     self._jobs.put(None)  # for the next that looks
-                    return
+                    break
                 self._run(me, job)
-            if not self._take_or_park(me):
-                return
+                del job  # an idle thread keeps no client alive
+            else:
+                if self._take_or_park(me):
+                    continue
+            break
+        with self._lock:
+            self._workers.discard(me)
 
     def _take_or_park(self, me: _Worker) -> bool:
         """Takes the runner's part if nobody has it, else waits for it.
@@ -169,26 +207,33 @@ class HandlerThreads:
                 self._runner = me
                 return True
             self._parked.append(me)
-        woken = me.wake.acquire(timeout=PARK_FOR)
+        if me.wake.acquire(timeout=self._park_for):
+            return True
         with self._lock:
-            if not woken and me in self._parked:
+            if me in self._parked:
                 self._parked.remove(me)
                 self._workers.discard(me)
                 return False
-        return not self._stopping
+        return me.wake.acquire()  # it was made the runner in the very moment in which the time was up
 
     def _run(self, me: _Worker, job: Job) -> None:
         pace, source, function, arguments = job
-        me.busy = True
-        with self._lock:  # two threads may be here at once, in the moment of a hand-off
+        with self._lock:
+            me.busy = True
             self._started += 1
             source.started += 1
-            if pace.overran and self._runner is me:
-                self._hand_off()
-        began = monotonic()
-        function(*arguments)
-        if monotonic() - began > HAND_OFF_AFTER:
+            if pace.overran:
+                self._runner = None  # before the look at the queue: what comes after it finds no runner
+                if self._jobs.qsize():
+                    self._hand_off()
+        began = self._clock()
+        try:
+            function(*arguments)
+        except BaseException as error:  # noqa: BLE001 (the thread must go on)
+            self._failed(error)
+        if self._clock() - began > HAND_OFF_AFTER:
             pace.overran = SHORT_RUNS_TO_FORGET
         elif pace.overran:
             pace.overran -= 1
-        me.busy = False
+        with self._lock:
+            me.busy = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class Handler:
 
     Args:
         function: what the application wrote; its signature is read here.
-        invoke: calls it with (client, event, arguments) in the contexts of the framework; for a coroutine function the result is awaited.
+        invoke: calls it with (client, event, arguments) in the contexts of the framework; for a coroutine
+            function the result is awaited.
 
     Attributes:
         is_async: whether it is a coroutine function, which runs on the loop.
@@ -44,11 +46,13 @@ class Handlers:
 
     def __init__(self) -> None:
         self._functions: dict[tuple[str, str], Handler] = {}
-        self._namespaces: dict[str, Callable[[str], Handler]] = {}
+        self._classes: dict[str, Callable[[str], Handler]] = {}
+        self._namespaces: set[str] = set()
 
     def register(self, namespace: str, event: str, handler: Handler) -> None:
         """Registers a handler for one event; "*" stands for any event, or any namespace."""
         self._functions[namespace, event] = handler
+        self._namespaces.add(namespace)
 
     def register_namespace(self, namespace: str, resolve: Callable[[str], Handler]) -> None:
         """Registers a class for every event of a namespace that no function answers.
@@ -57,49 +61,42 @@ class Handlers:
             namespace: its name, or "*" for any.
             resolve: gives the handler for the name of an event.
         """
-        self._namespaces[namespace] = resolve
+        self._classes[namespace] = resolve
+        self._namespaces.add(namespace)
 
     def find(self, namespace: str, event: str) -> tuple[Handler, bool] | None:
-        """Looks a handler up, in Flask-SocketIO's order: the event, the catch-all event, both for any namespace, the class.
+        """Looks a handler up in Flask-SocketIO's order.
+
+        That is: the event, the catch-all event, both for any namespace, the class.
 
         Args:
             namespace: where the event came.
-            event: its name; a client cannot reach a registration for "*", "connect" or "disconnect" by that name.
+            event: its name; a client that names it "*" reaches the catch-all, with the event's name as for
+                others.
 
         Returns:
-            The handler, and whether the event's name goes before the arguments (it does for a catch-all); None if
-            nobody answers.
+            The handler, and whether the event's name goes before the arguments (it does for a catch-all);
+            None if nobody answers.
         """
-        if event == ANY:
-            return self._find_catch_all(namespace)
-        handler = self._functions.get((namespace, event))
-        if handler is not None:
-            return handler, False
-        if event not in LIFECYCLE_EVENTS and (handler := self._functions.get((namespace, ANY))) is not None:
-            return handler, True
-        handler = self._functions.get((ANY, event))
-        if handler is not None:
-            return handler, False
-        return self._find_catch_all(namespace, event)
-
-    def _find_catch_all(self, namespace: str, event: str = ANY) -> tuple[Handler, bool] | None:
+        functions = self._functions
         for place in (namespace, ANY):
-            if event not in LIFECYCLE_EVENTS and (handler := self._functions.get((place, ANY))) is not None:
+            if event != ANY and (handler := functions.get((place, event))) is not None:
+                return handler, False
+            if event not in LIFECYCLE_EVENTS and (handler := functions.get((place, ANY))) is not None:
                 return handler, True
-        resolve = self._namespaces.get(namespace) or self._namespaces.get(ANY)
+        resolve = self._classes.get(namespace) or self._classes.get(ANY)
         return None if resolve is None else (resolve(event), False)
 
     def accepts(self, namespace: str) -> bool:
         """Returns whether anything is registered for a namespace."""
-        places = {place for place, _ in self._functions} | set(self._namespaces)
-        return namespace in places or ANY in places
+        return namespace in self._namespaces or ANY in self._namespaces
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Returns whether calling it gives a coroutine; partials and objects with an async `__call__` included."""
-    while hasattr(function, "func"):
+    """Returns whether a call gives a coroutine; partials and objects with an async `__call__` included."""
+    while isinstance(function, partial):
         function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def positional_bounds(function: Callable[..., Any]) -> tuple[int, float]:
@@ -109,8 +106,8 @@ def positional_bounds(function: Callable[..., Any]) -> tuple[int, float]:
         function: any callable.
 
     Returns:
-        The least and the greatest number; the latter is infinite with `*args`. A signature that cannot be read
-        takes anything.
+        The least and the greatest number; the latter is infinite with `*args`. A signature that cannot be
+        read takes anything.
     """
     try:
         parameters = inspect.signature(function).parameters.values()

@@ -1,17 +1,19 @@
 """The hub: the one event loop of a process, and what runs around it.
 
-It is the embedded server's own loop, or a background thread's. All sockets, sessions and timers live on it; what other
-threads want of it goes through the outbox. It knows no protocol.
+It is the embedded server's own loop, or a background thread's. All sockets, sessions and timers live on it;
+what other threads want of it goes through the outbox. It knows no protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from carboy.runtime.handler_threads import HandlerThreads
+from carboy.runtime.log import Log
 from carboy.runtime.outbox import Outbox
 from carboy.runtime.timer_wheel import Timed, TimerWheel
 
@@ -31,18 +33,35 @@ class Hub:
 
     Args:
         handler_threads: threads for plain handlers, at most.
+        log: where defects of ours are told.
+
+    Attributes:
+        outbox: what other threads want done on the loop.
+        timers: the timer wheel.
+        threads: the handler threads; other ones on each loop.
+        tasks: the coroutines of handlers that are under way.
     """
 
-    def __init__(self, handler_threads: int) -> None:
-        self.outbox = Outbox(self._wake)
-        self.timers = TimerWheel()
-        self.threads = HandlerThreads(handler_threads, self._arm_hand_off)
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self._corked: list[Corked] = []
-        self._flush_scheduled = False
-        self._budget = FAN_OUT_SLICE
+    timers: TimerWheel
+    threads: HandlerThreads
+    tasks: set[asyncio.Task[Any]]
+
+    def __init__(self, handler_threads: int, log: Log) -> None:
+        self._max_threads = handler_threads
+        self._log = log
+        self.outbox = Outbox(self._wake, self._failed)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: int | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.timers = TimerWheel(self._failed)
+        self.threads = HandlerThreads(self._max_threads, self._arm_hand_off, self._failed)
+        self.tasks = set()
+        self._corked: list[Corked] = []
+        self._flush_scheduled = False
+        self._rest_scheduled = False
+        self._budget = FAN_OUT_SLICE
         self._turn: asyncio.TimerHandle | None = None
         self._turn_at = float("inf")
 
@@ -64,24 +83,32 @@ class Hub:
         return threading.get_ident() == self._thread
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Runs the hub on a loop, from the loop's own thread."""
+        """Runs the hub on a loop, from the loop's own thread, with nothing left of a loop before.
+
+        Only what waits in the outbox stays: it may be the end of a handler that outlived the old loop.
+        """
+        self._reset()
         self._loop = loop
         self._thread = threading.get_ident()
-        if self.outbox.pending:
-            loop.call_soon(self.drain)
+        loop.call_soon(self.drain)  # in any case: a wake-up may have been lost with the old loop
 
     def detach(self) -> None:
         """Forgets the loop, which has ended."""
+        self.threads.stop()
         self._loop = None
         self._thread = None
-        self._turn = None
-        self._turn_at = float("inf")
+
+    def abandon(self) -> None:
+        """Forgets the loop in a process that was forked while it ran; its threads are the other process's."""
+        self._reset()
+        self._loop = None
+        self._thread = None
 
     def now(self) -> float:
         """Returns the loop's clock in seconds."""
         return self.loop.time()
 
-    def spawn(self, coroutine: Any) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Starts a coroutine as a task and keeps it until it is done; only in the loop's thread."""
         task = self.loop.create_task(coroutine)
         self.tasks.add(task)
@@ -99,10 +126,21 @@ class Hub:
         self._flush_scheduled = False
         corked, self._corked = self._corked, []
         for connection in corked:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception as error:  # noqa: BLE001, PERF203 (a defect must not cost the others)
+                self._failed(error)
 
     def drain(self) -> None:
         """Does what the outbox holds, then writes what came of it."""
+        if not self._rest_scheduled:
+            self._drain()
+
+    def _drain_rest(self) -> None:
+        self._rest_scheduled = False
+        self._drain()
+
+    def _drain(self) -> None:
         self._budget = FAN_OUT_SLICE
         self._flush_scheduled = True  # by us, below
         done = False
@@ -110,23 +148,31 @@ class Hub:
             done = self.outbox.drain(self._within_budget)
         finally:
             if not done:
-                self.loop.call_soon(self.drain)
+                self._rest_scheduled = True  # this once, however often threads wake the loop meanwhile
+                self.loop.call_soon(self._drain_rest)
             self.flush()
 
-    def fan_out(self, send: Callable[[Any, Any], None], recipients: tuple[Any, ...], message: Any) -> None:
-        """Sends one message to many; past the slice the rest waits for the next round, ahead of everything else.
+    def fan_out(
+        self, send: Callable[[Any, Any], None], recipients: tuple[Any, ...], message: Any, begin: int = 0
+    ) -> None:
+        """Sends one message to many; past the slice the rest waits for the next round, ahead of all else.
 
         Args:
             send: what to do with one recipient and the message.
             recipients: the snapshot of the recipients.
             message: the message.
+            begin: how many of them have it already.
         """
-        now, later = recipients[:FAN_OUT_SLICE], recipients[FAN_OUT_SLICE:]
+        end = begin + FAN_OUT_SLICE
+        now = recipients[begin:end]
         for recipient in now:
-            send(recipient, message)
+            try:
+                send(recipient, message)
+            except Exception as error:  # noqa: BLE001, PERF203 (a defect must not cost the others)
+                self._failed(error)
         self._budget -= len(now)
-        if later:
-            self.outbox.put_first(self.fan_out, send, later, message)
+        if end < len(recipients):
+            self.outbox.put_first(self.fan_out, send, recipients, message, end)
 
     def schedule(self, item: Timed, when: float) -> None:
         """Puts an item on the timer wheel, to be called at `when` (seconds of the loop's clock)."""
@@ -134,15 +180,18 @@ class Hub:
         self._turn_in_time()
 
     def _within_budget(self) -> bool:
+        self._budget -= 1
         return self._budget > 0
 
     def _wake(self) -> None:
-        if self._loop is None:
-            return
-        if self.is_here:
-            self._loop.call_soon(self.drain)
-        else:
-            self._loop.call_soon_threadsafe(self.drain)
+        loop = self._loop
+        if loop is None:
+            return  # `attach` will see to it
+        with contextlib.suppress(RuntimeError):  # the loop was closed a moment ago
+            if self.is_here:
+                loop.call_soon(self.drain)
+            else:
+                loop.call_soon_threadsafe(self.drain)
 
     def _arm_hand_off(self, delay: float) -> None:
         self.loop.call_later(delay, self.threads.check)
@@ -160,3 +209,6 @@ class Hub:
         self._turn = None
         self.timers.turn(self.now())
         self._turn_in_time()
+
+    def _failed(self, error: BaseException) -> None:
+        self._log.exception("A defect of the server, which goes on", error=error)

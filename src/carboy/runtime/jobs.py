@@ -1,23 +1,26 @@
-"""How the code of the application is run: plain functions on handler threads, coroutine functions on the loop.
+"""How the application's code is run: plain functions on handler threads, coroutine functions on the loop.
 
-Events start in the order of arrival. With `async_handlers=False` one connection's jobs run strictly one after another.
-Jobs that wait are counted per connection; at the bound the connection is not read.
+The jobs of one connection start in the order of arrival, whatever they are: a coroutine waits until the plain
+functions before it have started, a plain function until the coroutines before it have begun. With
+`async_handlers=False` each waits until the one before it has ended. What waits is counted for back-pressure.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from carboy.runtime.client import Client
-from carboy.runtime.handlers import Handler
+from carboy.runtime.connection import Connection
+from carboy.runtime.handlers import LIFECYCLE_EVENTS, Handler
 from carboy.runtime.hub import Hub
 
 Done = Callable[[Client, Any, Any, "BaseException | None"], None]
-"""What to do after a handler: called with the client, the job's token, the handler's result and its exception."""
+"""What to do after a handler: called with the client, the job's token, the result and the exception."""
 
 Job = tuple[Client, Handler, Any, tuple[Any, ...], Done, Any]
 
@@ -27,7 +30,7 @@ class Jobs:
 
     Args:
         hub: where the threads and the loop are.
-        max_queued: jobs of one connection that may wait.
+        max_queued: how much of one connection may wait before it is not read.
         one_at_a_time: whether a connection's jobs run strictly one after another.
     """
 
@@ -37,9 +40,15 @@ class Jobs:
         self._one_at_a_time = one_at_a_time
 
     def start(
-        self, client: Client, handler: Handler, event: Any, arguments: tuple[Any, ...], done: Done, token: Any = None
+        self,
+        client: Client,
+        handler: Handler,
+        event: Any,
+        arguments: tuple[Any, ...],
+        done: Done,
+        token: Any = None,
     ) -> None:
-        """Runs a handler, now or when its turn comes; only in the loop's thread, or anywhere for in-memory clients.
+        """Runs a handler when its turn comes; only in the loop's thread, or anywhere for in-memory clients.
 
         Args:
             client: whose event it is.
@@ -50,85 +59,182 @@ class Jobs:
             token: passed to `done`.
         """
         connection = client.connection
-        if connection.inline:
-            _run_here((client, handler, event, arguments, done, token))
-            return
-        connection.submitted += 1
         job = (client, handler, event, arguments, done, token)
-        if self._one_at_a_time and connection.queue is not None:
-            connection.queue.append(job)
-        else:
-            if self._one_at_a_time:
-                connection.open_queue()
-            self._submit(job)
-        if connection.submitted - connection.started >= self._max_queued and not connection.paused:
-            connection.pause(self._max_queued)
+        if connection.inline:
+            _run_here(job)
+            return
+        if self._one_at_a_time or handler.is_async or connection.queue is not None or connection.beginning:
+            self._arrange(connection, job)
+        else:  # the hot path
+            connection.submitted += 1
+            self._hub.threads.submit(handler, connection, self._run, job)
+        if connection.submitted - connection.started + connection.held >= self._max_queued:
+            connection.review()
 
-    def _submit(self, job: Job) -> None:
-        client, handler = job[0], job[1]
-        if handler.is_async:
+    def start_apart(self, client: Client, handler: Handler, arguments: tuple[Any, ...], done: Done) -> None:
+        """Runs a function that belongs to no event, ahead of the client's jobs that wait for one another.
+
+        A handler may wait for what it does. Arguments as for `start`; the name of the event is None.
+        """
+        connection = client.connection
+        job = (client, handler, None, arguments, done, None)
+        if connection.inline:
+            _run_here(job)
+        elif handler.is_async:
+            connection.held += 1
             self._hub.spawn(self._run_coroutine(job))
         else:
-            self._hub.threads.submit(handler, client.connection, self._run, job)
+            connection.submitted += 1
+            self._hub.threads.submit(handler, connection, self._run, job)
+
+    # Whose turn it is; in the loop's thread
+
+    def _arrange(self, connection: Connection, job: Job) -> None:
+        """Puts a job behind those of its connection, and begins what may begin."""
+        if connection.queue is not None:
+            connection.queue.append(job)
+            connection.held += 1
+        elif self._one_at_a_time:
+            connection.queue = deque()
+            self._begin(connection, job)
+        else:
+            connection.queue = deque((job,))
+            connection.held += 1
+            self._advance(connection)
+
+    def _advance(self, connection: Connection) -> None:
+        """Begins the jobs at the head of the queue as far as their order allows."""
+        queue = connection.queue
+        while queue and not connection.marked:
+            handler = queue[0][1]
+            if handler.is_async and connection.submitted != connection.started:
+                self._mark(connection, handler)
+            elif connection.beginning and not handler.is_async:
+                return  # the last of those coroutines calls again
+            else:
+                self._begin_first(connection)
+        if not queue:
+            connection.queue = None
+
+    def _mark(self, connection: Connection, handler: Handler) -> None:
+        """Puts a job behind the plain ones that have not started: when its turn comes, they have."""
+        connection.marked = True
+        connection.submitted += 1
+        self._hub.threads.submit(handler, connection, self._hub.outbox.put, self._pass, connection)
+
+    def _pass(self, connection: Connection) -> None:
+        """Begins the coroutine at the head of the queue, since the plain jobs before it have started."""
+        connection.marked = False
+        self._begin_first(connection)
+        self._advance(connection)
+        if connection.paused:
+            connection.review()
+
+    def _next(self, connection: Connection) -> None:
+        """Begins the next job, the one before it having ended (`async_handlers=False`)."""
+        if connection.queue:
+            self._begin_first(connection)
+        else:
+            connection.queue = None
+
+    def _begin_first(self, connection: Connection) -> None:
+        assert connection.queue
+        connection.held -= 1
+        self._begin(connection, connection.queue.popleft())
+
+    def _begin(self, connection: Connection, job: Job) -> None:
+        handler = job[1]
+        if handler.is_async:
+            connection.held += 1
+            connection.beginning += 1
+            self._hub.spawn(self._run_in_turn(job))
+        else:
+            connection.submitted += 1
+            run = self._run_and_next if self._one_at_a_time else self._run
+            self._hub.threads.submit(handler, connection, run, job)
+
+    # A plain function, on a handler thread
 
     def _run(self, job: Job) -> None:
         client, handler, event, arguments, done, token = job
         connection = client.connection
-        if connection.paused:
-            self._resume(connection)
+        if connection.paused and connection.waiting <= connection.resume_at:
+            self._hub.outbox.put(connection.review)
+        if client.dismissed and _is_dropped(event):
+            return
         try:
             result = handler.invoke(client, event, arguments)
-        except BaseException as error:  # a handler may raise anything, SystemExit included; the thread goes on
+        except BaseException as error:  # noqa: BLE001 (a handler may raise anything, SystemExit included)
             done(client, token, None, error)
         else:
             done(client, token, result, None)
-        if self._one_at_a_time:
-            self._hub.outbox.put(self._next, connection)
+
+    def _run_and_next(self, job: Job) -> None:
+        try:
+            self._run(job)
+        finally:
+            self._hub.outbox.put(self._next, job[0].connection)
+
+    # A coroutine function, on the loop
+
+    async def _run_in_turn(self, job: Job) -> None:
+        connection = job[0].connection
+        connection.beginning -= 1
+        if not self._one_at_a_time and not connection.beginning and connection.queue is not None:
+            # Not now: this one has begun when it has given the loop back.
+            self._hub.loop.call_soon(self._advance, connection)
+        try:
+            await self._run_coroutine(job)
+        finally:
+            if self._one_at_a_time:
+                self._hub.outbox.put(self._next, connection)
 
     async def _run_coroutine(self, job: Job) -> None:
         client, handler, event, arguments, done, token = job
         connection = client.connection
         try:
+            if client.dismissed and _is_dropped(event):
+                return
             result = await handler.invoke(client, event, arguments)
-        except BaseException as error:
+        except BaseException as error:  # as above
             done(client, token, None, error)
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError):  # the server stops
                 raise
         else:
             done(client, token, result, None)
         finally:
-            self._hub.threads.count(connection)
+            connection.held -= 1
             if connection.paused:
-                self._resume(connection)
-            if self._one_at_a_time:
-                self._hub.outbox.put(self._next, connection)
+                connection.review()
 
-    def _next(self, connection: Any) -> None:
-        if connection.queue:
-            self._submit(connection.queue.popleft())
-        else:
-            connection.queue = None
 
-    def _resume(self, connection: Any) -> None:
-        if connection.submitted - connection.started <= self._max_queued // 2:
-            self._hub.outbox.put(connection.resume)
+def _is_dropped(event: Any) -> bool:
+    """Returns whether a job is dropped once the server has disconnected the client: its events are (Node)."""
+    return event is not None and event not in LIFECYCLE_EVENTS
 
 
 def _run_here(job: Job) -> None:
-    """Runs a handler in the caller's thread, to completion; its exception is kept for the in-memory client to raise."""
+    """Runs a handler in the caller's thread; its exception is kept for the in-memory client to raise."""
     client, handler, event, arguments, done, token = job
     try:
         result = handler.invoke(client, event, arguments)
         if handler.is_async:
-            result = _complete(result)
-    except BaseException as error:
+            result = complete(result)
+    except BaseException as error:  # noqa: BLE001 (as above)
         done(client, token, None, error)
     else:
         done(client, token, result, None)
 
 
-def _complete(awaitable: Awaitable[Any]) -> Any:
-    """Runs an awaitable to its end in the caller's thread; in a thread of its own where a loop is running already."""
+def complete(awaitable: Awaitable[Any]) -> Any:
+    """Runs an awaitable to its end in the caller's thread; in another one where a loop is running already.
+
+    Args:
+        awaitable: what a coroutine function returned.
+
+    Returns:
+        Its result.
+    """
 
     async def wait() -> Any:
         return await awaitable
@@ -139,3 +245,6 @@ def _complete(awaitable: Awaitable[Any]) -> Any:
         return asyncio.run(wait())
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(contextvars.copy_context().run, asyncio.run, wait()).result()
+
+
+_complete = complete

@@ -1,7 +1,7 @@
-"""How a client of a namespace comes and goes: CONNECT, the connect handler's verdict, DISCONNECT, the disconnect handler.
+"""How a client of a namespace comes and goes: CONNECT, verdict, DISCONNECT, and the handlers of both.
 
-A client that was not accepted runs no event and receives nothing. One that was accepted gets exactly one disconnect
-handler, also when it left while its connect handler ran.
+A client that was not accepted runs no event and receives nothing. One that was accepted gets exactly one
+disconnect handler, also when it left while its connect handler ran.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from carboy.runtime.acks import lose_acks
 from carboy.runtime.client import CONNECTED, CONNECTING, Client
 from carboy.runtime.connection import Connection
 from carboy.runtime.events import Events
-from carboy.runtime.handlers import Handlers
+from carboy.runtime.handlers import ANY, Handlers
 from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
 from carboy.runtime.message import Message
 from carboy.socketio.packets import CONNECT, CONNECT_ERROR, DISCONNECT, Codec
-from carboy.socketio.states import ClientState, ClientInput
+from carboy.socketio.states import ClientInput, ClientState
 
 REFUSED = {"message": "Connection rejected by server"}
 UNKNOWN_NAMESPACE = {"message": "Invalid namespace"}
@@ -32,7 +32,9 @@ SERVER_DISCONNECT = "server disconnect"
 
 
 class Lifecycle:
-    """Accepts, refuses and takes leave of clients; in the loop's thread, or the caller's for in-memory clients.
+    """Accepts and refuses clients, and takes leave of them.
+
+    All in the loop's thread, or the caller's for in-memory clients.
 
     Args:
         config: the options.
@@ -69,6 +71,8 @@ class Lifecycle:
         Raises:
             PacketError: if the namespace was joined already.
         """
+        if connection.session.closed:
+            return  # it came in one go with what ended the session
         present = connection.clients.get(namespace)
         if present is not None and (present.state is CONNECTED or present.state is CONNECTING):
             raise PacketError(f"a second CONNECT for the namespace {namespace[:50]!r}")
@@ -78,7 +82,6 @@ class Lifecycle:
             return
         client = Client(generate_sid(), namespace, connection, self._config.max_output_bytes)
         connection.clients[namespace] = client
-        connection.joined()
         self._adapter.add(client)
         if self._config.always_connect:
             connection.send(self._message(CONNECT, namespace, {"sid": client.sid}))
@@ -87,7 +90,15 @@ class Lifecycle:
         if found is None:
             self._decide(client, None)
         else:
-            self._jobs.start(client, found[0], "connect", (connection.environ, auth or None), self._connected)
+            arguments = (connection.environ, auth or None)
+            self._jobs.start(client, found[0], "connect", arguments, self._connected)
+
+    def hold(self, client: Client, number: int | None, data: list[Any]) -> None:
+        """Keeps an event of a client that was told it is accepted before it is (`always_connect`)."""
+        client.early = client.early or []
+        client.early.append((number, data))
+        client.connection.held += 1
+        client.connection.review()
 
     def disconnect(self, client: Client, reason: str, tell: bool) -> None:
         """Takes a client out of its namespace, which other namespaces of its connection do not notice.
@@ -95,18 +106,20 @@ class Lifecycle:
         Args:
             client: the client; one that has left already is left alone.
             reason: what its disconnect handler is told.
-            tell: whether the client gets a DISCONNECT packet.
+            tell: whether the client gets a DISCONNECT packet, since it is the server that ends it.
         """
+        if tell:
+            client.dismissed = True
         if client.state is CONNECTED:
             if tell:
                 client.send(self._message(DISCONNECT, client.namespace, None))
-            self._leave(client, reason)
-        elif client.state is CONNECTING:
-            if tell:
-                client.refused = True
-            else:
-                client.left = reason
-                client.move(ClientInput.LEAVE)
+            client.move(ClientInput.LEAVE)
+            self._take_leave(client, reason)
+        elif client.state is CONNECTING and not tell:
+            client.left = reason
+            client.move(ClientInput.LEAVE)
+            client.drop_held()
+            lose_acks(client)  # its connect handler may wait for one of them
 
     def connection_closed(self, connection: Connection, reason: str) -> None:
         """Takes leave of every client of a connection that is over."""
@@ -117,14 +130,18 @@ class Lifecycle:
 
     def _refusal(self, connection: Connection, namespace: str) -> dict[str, str] | None:
         accepted = self._config.namespaces
-        if namespace not in accepted and "*" not in accepted and not self._handlers.accepts(namespace):
+        if namespace not in accepted and ANY not in accepted and not self._handlers.accepts(namespace):
             return UNKNOWN_NAMESPACE
-        if namespace not in connection.clients and len(connection.clients) >= self._config.max_namespaces:
-            return TOO_MANY_NAMESPACES
+        clients = connection.clients
+        if namespace not in clients and len(clients) >= self._config.max_namespaces:
+            for name in [name for name, client in clients.items() if client.state is ClientState.GONE]:
+                del clients[name]
+            if len(clients) >= self._config.max_namespaces:
+                return TOO_MANY_NAMESPACES
         return None
 
     def _connected(self, client: Client, token: Any, result: Any, error: BaseException | None) -> None:
-        """Reads the verdict from what the connect handler returned or raised; in the thread in which it ran."""
+        """Reads the verdict from what the connect handler returned or raised; in the handler's thread."""
         refusal: dict[str, Any] | None = REFUSED if result is False else None
         if error is not None:
             refusal = refusal_data(error)
@@ -137,44 +154,46 @@ class Lifecycle:
             self._hub.outbox.put(self._decide, client, refusal)
 
     def _decide(self, client: Client, refusal: dict[str, Any] | None) -> None:
-        if refusal is None and client.refused:
+        if refusal is None and client.dismissed:
             refusal = REFUSED
-        if client.state is not CONNECTING:  # it left meanwhile
-            self._decide_late(client, refusal)
-        elif refusal is None:
-            self._accept(client)
-        else:
-            self._refuse(client, refusal)
-
-    def _accept(self, client: Client) -> None:
-        if not self._config.always_connect:
+        left = client.state is not CONNECTING
+        if refusal is not None:
+            self._refuse(client, refusal, tell=not left)
+            return
+        if not left and not self._config.always_connect:
             client.connection.send(self._message(CONNECT, client.namespace, {"sid": client.sid}))
         client.move(ClientInput.ACCEPT)
-        client.release()
-        early, client.early = client.early, None
-        for number, data in early or ():
+        if not left:
+            client.connection.joined()
+            client.release()
+        for number, data in self._take_early(client):
             self._events.receive(client, number, data)
+        if left:
+            self._take_leave(client, client.left or CLIENT_DISCONNECT)
 
-    def _refuse(self, client: Client, refusal: dict[str, Any]) -> None:
+    def _refuse(self, client: Client, refusal: dict[str, Any], *, tell: bool) -> None:
         client.drop_held()
-        type = DISCONNECT if self._config.always_connect else CONNECT_ERROR
-        client.connection.send(self._message(type, client.namespace, None if type == DISCONNECT else refusal))
+        connection = client.connection
+        if self._take_early(client) and connection.paused:
+            connection.review()
+        if tell and self._config.always_connect:
+            connection.send(self._message(DISCONNECT, client.namespace, None))
+        elif tell:
+            connection.send(self._message(CONNECT_ERROR, client.namespace, refusal))
+            del connection.clients[client.namespace]  # it was never told that it may send anything
         client.move(ClientInput.REFUSE)
         self._forget(client)
 
-    def _decide_late(self, client: Client, refusal: dict[str, Any] | None) -> None:
-        client.drop_held()
-        if refusal is None:
-            client.move(ClientInput.ACCEPT)
-            self._run_disconnect_handler(client, client.left or CLIENT_DISCONNECT)
-        else:
-            client.move(ClientInput.REFUSE)
-            self._forget(client)
+    def _take_early(self, client: Client) -> list[tuple[int | None, list[Any]]]:
+        early, client.early = client.early or [], None
+        client.connection.held -= len(early)
+        return early
 
     # The end
 
-    def _leave(self, client: Client, reason: str) -> None:
-        client.move(ClientInput.LEAVE)
+    def _take_leave(self, client: Client, reason: str) -> None:
+        """Runs the disconnect handler of a client that is now leaving."""
+        # First this and then that, so that other threads find the client in one of the two at any time.
         self.leaving[client.namespace, client.sid] = client
         self._adapter.discard(client)
         lose_acks(client)
@@ -212,14 +231,15 @@ class Lifecycle:
 def refusal_data(error: BaseException) -> dict[str, Any] | None:
     """Returns the payload of a refusal, or None if the exception is none.
 
-    An exception of python-socketio counts too, because applications import it from there.
+    An exception of python-socketio counts too, because applications import it from there; the builtin of that
+    name does not: it tells that some other server refused the application.
 
     Args:
         error: what the connect handler raised.
     """
     if isinstance(error, ConnectionRefusedError):
         return error.error_args
-    if type(error).__name__ == "ConnectionRefusedError":
-        data = getattr(error, "error_args", None) or {"message": "Connection refused by server"}
+    data = getattr(error, "error_args", None)
+    if type(error).__name__ == ConnectionRefusedError.__name__ and data is not None:
         return data if isinstance(data, dict) else {"message": str(data)}
     return None

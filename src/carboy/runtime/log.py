@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -18,12 +19,21 @@ class Log:
     """The log of one server.
 
     Args:
-        option: the value of the option `logger`: True for progress, False for warnings and errors, or a logger.
+        option: the value of the option `logger`: True for progress, False for warnings and errors, or a
+            logger.
         name: the name of the logger that is used otherwise.
+        clock: tells the time in seconds, by which lines are repeated.
+
+    Attributes:
+        logger: where the lines go.
     """
 
-    def __init__(self, option: Any = False, name: str = "carboy") -> None:
-        self.logger: logging.Logger = option if isinstance(option, logging.Logger) else _logger(name, progress=bool(option))
+    def __init__(
+        self, option: Any = False, name: str = "carboy", clock: Callable[[], float] = monotonic
+    ) -> None:
+        given = isinstance(option, logging.Logger)
+        self.logger: logging.Logger = option if given else _logger(name, progress=bool(option))
+        self._clock = clock
         self._lock = threading.Lock()
         self._quiet: dict[str, tuple[float, int]] = {}
 
@@ -36,7 +46,7 @@ class Log:
         self.logger.warning(message, *args)
 
     def exception(self, message: str, *args: Any, error: BaseException) -> None:
-        """Tells about an exception of user code, with its traceback."""
+        """Tells about an exception, with its traceback."""
         self.logger.error(message, *args, exc_info=(type(error), error, error.__traceback__))
 
     def rarely(self, kind: str, message: str, *args: Any) -> None:
@@ -47,7 +57,7 @@ class Log:
             message: the line, with placeholders as in `logging`.
             *args: what goes into them.
         """
-        now = monotonic()
+        now = self._clock()
         with self._lock:
             until, untold = self._quiet.get(kind, (0.0, 0))
             if now < until:

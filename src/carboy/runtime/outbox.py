@@ -17,10 +17,13 @@ class Outbox:
 
     Args:
         wake: asks the loop to call `drain`, from any thread.
+        failed: told of an exception in a call, which is a defect of ours; the other calls are made all the
+            same.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], failed: Callable[[BaseException], None]) -> None:
         self._wake = wake
+        self._failed = failed
         self._items: deque[Item] = deque()
         self._awake = False
 
@@ -40,6 +43,10 @@ class Outbox:
         """Puts back the rest of the call that is being drained, so that nothing overtakes it."""
         self._items.appendleft((function, arguments))
 
+    def clear(self) -> None:
+        """Drops every call that waits."""
+        self._items.clear()
+
     def drain(self, may_go_on: Callable[[], bool]) -> bool:
         """Makes the calls; only the loop does this.
 
@@ -47,13 +54,16 @@ class Outbox:
             may_go_on: asked after each call; False leaves the rest for the next round.
 
         Returns:
-            Whether everything is done.
+            Whether everything is done; if not, the caller has to see to the next round.
         """
-        self._awake = False
+        self._awake = False  # before the first look: what is put from here on asks for a round of its own
         items = self._items
         while items:
             function, arguments = items.popleft()
-            function(*arguments)
+            try:
+                function(*arguments)
+            except Exception as error:  # noqa: BLE001 (a defect must not cost the others)
+                self._failed(error)
             if not may_go_on():
                 self._awake = bool(items)
                 return not items

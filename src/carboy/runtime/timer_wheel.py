@@ -6,6 +6,7 @@ The wheel only says when it wants to be turned; the hub owns the clock and the o
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -26,10 +27,13 @@ class TimerWheel:
     """Items by the tick in which they fall due.
 
     Args:
+        failed: told of an exception in an item, which is a defect of ours; the others are called all the
+            same.
         tick: the resolution in seconds; nothing is called early, and nothing more than one tick late.
     """
 
-    def __init__(self, tick: float = 0.02) -> None:
+    def __init__(self, failed: Callable[[BaseException], None], tick: float = 0.02) -> None:
+        self._failed = failed
         self._tick = tick
         self._buckets: dict[int, set[Timed]] = {}
         self._order: list[int] = []
@@ -65,13 +69,19 @@ class TimerWheel:
         return None
 
     def turn(self, now: float) -> None:
-        """Calls every item that is due at `now` (seconds) and puts back those that want to be called again."""
+        """Calls every item that is due at `now` (seconds); one that wants to be called again is put back."""
         while self._order and self._order[0] * self._tick <= now:
-            bucket = self._buckets[self._order[0]]
-            while bucket:
-                item = bucket.pop()
-                item.due_tick = -1
-                again = item.expire(now)
-                if again is not None:
-                    self.schedule(item, max(again, now))
-            del self._buckets[heapq.heappop(self._order)]
+            tick = heapq.heappop(self._order)
+            for item in self._buckets.pop(tick):
+                if item.due_tick == tick:  # else it was moved, or taken off, by one before it
+                    item.due_tick = -1
+                    again = self._expire(item, now)
+                    if again is not None:
+                        self.schedule(item, max(again, now))
+
+    def _expire(self, item: Timed, now: float) -> float | None:
+        try:
+            return item.expire(now)
+        except Exception as error:  # noqa: BLE001 (a defect must not stop the wheel)
+            self._failed(error)
+            return None

@@ -1,16 +1,17 @@
 """Engine.IO requests, checked and answered the same way behind every front end.
 
-A front end brings the WSGI environment and the means to read a body; it gets a reply, or a websocket to run. Everything
-happens in the loop's thread, but a callable of the application's that decides on origins.
+A front end brings the WSGI environment and the means to read a body; it gets a reply, or a websocket to run.
+Everything happens in the loop's thread, but a callable of the application's that decides on origins.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from time import monotonic
 from typing import Any, Protocol
 
-from carboy.engineio.compression import choose_encoding, compress
+from carboy.engineio.content_encoding import choose_encoding, compress
 from carboy.engineio.cookies import session_cookie
 from carboy.engineio.origins import OriginPolicy, refused_origin
 from carboy.engineio.packets import encode_open
@@ -23,14 +24,14 @@ from carboy.engineio.requests import (
     is_websocket_upgrade,
     parse_query,
 )
-from carboy.exceptions import LimitError, RemoteError, RequestError
+from carboy.exceptions import LimitError, PacketError, RemoteError, RequestError
 from carboy.runtime.connection import Connection
 from carboy.runtime.message import Message
 from carboy.runtime.server import Server
+from carboy.transports.asgi_websocket import ASGIWebSocket
 from carboy.transports.polling import PollingTransport
+from carboy.transports.rewriting import AnsweredError, Headers, Middleware, Reply, rewrite
 from carboy.transports.websocket import WebSocket
-
-Headers = list[tuple[str, str]]
 
 PLAIN_TEXT = ("Content-Type", "text/plain; charset=UTF-8")
 SCRIPT = ("Content-Type", "text/javascript; charset=UTF-8")
@@ -38,20 +39,10 @@ JSON = ("Content-Type", "application/json")
 HTML = ("Content-Type", "text/html")
 NO_STORE = ("Cache-Control", "no-store")
 
+COMPRESS_IN_THREAD = 64 * 1024
+"""Bytes from which a body is compressed in a thread: it takes milliseconds, which others need not wait."""
 
-@dataclass(frozen=True)
-class Reply:
-    """An HTTP response.
-
-    Attributes:
-        status: the status code.
-        headers: names and values, without Content-Length.
-        body: the body.
-    """
-
-    status: int
-    headers: Headers = field(default_factory=list)
-    body: bytes = b""
+TICK = 0.01
 
 
 class Exchange(Protocol):
@@ -68,8 +59,8 @@ class Exchange(Protocol):
             ConnectionError: if the peer has gone.
         """
 
-    async def gone(self) -> None:
-        """Returns when the peer has gone."""
+    async def gone(self) -> bool:
+        """Returns True when the peer has gone, or False when the request is to return with what there is."""
 
 
 class Endpoint:
@@ -77,56 +68,73 @@ class Endpoint:
 
     Args:
         server: the server.
+        middleware: the WSGI middleware around the application, for front ends whose requests do not come
+            through it.
+
+    Attributes:
+        websockets: those of the fast lane that are connected.
+        closing: whether the server stops, so that no session may begin.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, middleware: Middleware | None = None) -> None:
         self._server = server
+        self._middleware = middleware
         config = server.config
         self._transports = frozenset(config.transports)
         self._policy = OriginPolicy(config.cors_allowed_origins, config.cors_credentials)
         self._may_block = callable(config.cors_allowed_origins)
+        self.websockets: set[WebSocket] = set()
+        self.closing = False
 
     # HTTP
 
-    async def serve(self, environ: dict[str, Any], exchange: Exchange) -> Reply:
+    async def serve(self, environ: dict[str, Any], exchange: Exchange, *, websockets: bool = True) -> Reply:
         """Answers a request.
 
         Args:
             environ: its WSGI environment.
             exchange: its body and its end.
+            websockets: whether a websocket would work here; if not, none is offered.
 
         Returns:
             The reply; for a poll when there is output.
         """
         allowed = False
         try:
+            await rewrite(self._middleware, environ)
             await self._check_origin(environ)
             allowed = True
             if environ["REQUEST_METHOD"] == "OPTIONS":
-                return Reply(200, [HTML, *self._cors(environ, allowed), *self._policy.preflight_headers(environ)], b"ok")
+                return Reply(
+                    200,
+                    [HTML, *self._cors(environ, allowed), *self._policy.preflight_headers(environ)],
+                    b"ok",
+                )
             query, connection = self._check(environ, is_websocket_upgrade(environ))
-            reply = await self._answer(environ, exchange, query, connection)
+            if connection is None:
+                reply = await self._open(environ, query, websockets=websockets)
+            else:
+                reply = await self._answer(environ, exchange, query, connection)
         except RequestError as error:
             return self._refuse(environ, error, allowed)
         return Reply(reply.status, [*reply.headers, *self._cors(environ, allowed)], reply.body)
 
     async def _answer(
-        self, environ: dict[str, Any], exchange: Exchange, query: Query, connection: Connection | None
+        self, environ: dict[str, Any], exchange: Exchange, query: Query, connection: Connection
     ) -> Reply:
-        if connection is None:
-            return self._open(environ, query)
         if not isinstance(connection.transport, PollingTransport):
             raise RequestError(3, "Bad request")
         if environ["REQUEST_METHOD"] == "POST":
             return await self._post(environ, exchange, query, connection, connection.transport)
         return await self._poll(environ, exchange, query, connection.transport)
 
-    def _open(self, environ: dict[str, Any], query: Query) -> Reply:
+    async def _open(self, environ: dict[str, Any], query: Query, *, websockets: bool) -> Reply:
         connection = self._server.open_session(environ, "polling")
         config = self._server.config
         connection.open(PollingTransport(connection, config.max_http_buffer_size, config.max_payload_packets))
-        upgrades = ["websocket"] if config.allow_upgrades and "websocket" in config.transports else []
-        reply = self._payload(environ, query, self._open_packet(connection, upgrades))
+        offered = websockets and config.allow_upgrades and "websocket" in config.transports
+        upgrades = ["websocket"] if offered else []
+        reply = await self._payload(environ, query, self._open_packet(connection, upgrades))
         cookie = session_cookie(config.cookie, connection.session.sid)
         return reply if cookie is None else Reply(200, [*reply.headers, ("Set-Cookie", cookie)], reply.body)
 
@@ -143,20 +151,22 @@ class Endpoint:
             transport.poll(answer)
         except RemoteError:
             return Reply(400, [NO_STORE])
+        gone = not body.done() and await self._wait(body, exchange)
+        if not body.done() and not gone:
+            transport.hurry()
         if not body.done():
-            await self._wait(body, exchange)
-            if not body.done():
-                transport.poll_lost(answer)
-                return Reply(400, [NO_STORE])
-        return self._payload(environ, query, body.result())
+            transport.poll_lost(answer)
+            return Reply(400, [NO_STORE])
+        return await self._payload(environ, query, body.result())
 
-    async def _wait(self, body: asyncio.Future[bytes], exchange: Exchange) -> None:
-        """Waits for output or for the end of the request, whichever comes first."""
+    async def _wait(self, body: asyncio.Future[bytes], exchange: Exchange) -> bool:
+        """Waits for output or the end of the request, whichever comes first; True if the peer has gone."""
         gone = asyncio.ensure_future(exchange.gone())
         try:
             await asyncio.wait((body, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
+        return gone.done() and not gone.cancelled() and (gone.exception() is not None or gone.result())
 
     async def _post(
         self,
@@ -172,12 +182,7 @@ class Endpoint:
             return Reply(400, [NO_STORE])
         try:
             body = await exchange.read(self._server.config.max_http_buffer_size)
-            if environ.get("CONTENT_TYPE", "").startswith("application/octet-stream"):
-                connection.violate(RemoteError("a body of Engine.IO v3 (application/octet-stream)"))
-                return Reply(400, [NO_STORE])
-            posted = asyncio.Event()
-            transport.post(body if query.jsonp is None else decode_jsonp(body), posted.set)
-            await posted.wait()
+            await self._take_post(environ, query, connection, transport, body)
         except LimitError as error:
             self._server.log.rarely(error.option, "Refusing a request from %s: %s", connection.address, error)
             return Reply(413, [NO_STORE])
@@ -189,6 +194,24 @@ class Endpoint:
         finally:
             transport.end_post()
         return Reply(200, [HTML, NO_STORE], b"ok")
+
+    async def _take_post(
+        self,
+        environ: dict[str, Any],
+        query: Query,
+        connection: Connection,
+        transport: PollingTransport,
+        body: bytes,
+    ) -> None:
+        """Takes a body, and returns when its POST may be answered."""
+        try:
+            payload = _payload_of(environ, query, body)
+        except PacketError as error:
+            connection.violate(error)
+            raise
+        posted = asyncio.Event()
+        transport.post(payload, posted.set)
+        await posted.wait()
 
     # Websockets
 
@@ -204,14 +227,30 @@ class Endpoint:
         Raises:
             RequestError: if it is refused.
         """
+        connection = await self.admit_checked(environ)
+        return check_websocket_handshake(environ), connection
+
+    async def admit_checked(self, environ: dict[str, Any]) -> Connection | None:
+        """Checks the opening handshake of a websocket, but for its own headers, which the server has checked.
+
+        Args:
+            environ: its WSGI environment.
+
+        Returns:
+            The connection of the session that is to be upgraded, if any.
+
+        Raises:
+            RequestError: if it is refused.
+        """
+        await rewrite(self._middleware, environ)
         await self._check_origin(environ)
         query, connection = self._check(environ, upgrade=True)
         if query.transport != "websocket":
             raise RequestError(3, "Bad request")
-        return check_websocket_handshake(environ), connection
+        return connection
 
     def websocket(self, environ: dict[str, Any], connection: Connection | None) -> WebSocket:
-        """Makes the websocket for an admitted handshake: a session of its own, or a candidate to carry another.
+        """Makes the websocket for an admitted handshake: a session of its own, or a candidate for another.
 
         Args:
             environ: the WSGI environment of the handshake.
@@ -220,23 +259,22 @@ class Endpoint:
         Returns:
             The websocket, which opens the session when it is connected.
         """
+        return WebSocket(
+            self._server.config.max_http_buffer_size, self.websockets, self._opener(environ, connection)
+        )
 
-        def opened(websocket: WebSocket) -> None:
-            nonlocal connection
+    def asgi_websocket(self, environ: dict[str, Any], connection: Connection | None) -> ASGIWebSocket:
+        """Makes the websocket for an admitted handshake behind an ASGI server; else as `websocket`."""
+        return ASGIWebSocket(self._server.config.max_http_buffer_size, self._opener(environ, connection))
+
+    def _opener(self, environ: dict[str, Any], connection: Connection | None) -> Callable[[Any], Connection]:
+        def opened(websocket: Any) -> Connection:
             if connection is None:
-                connection = self.open_websocket(environ, websocket)
-            else:
-                connection.attach(websocket)
+                return self.open_websocket(environ, websocket)
+            connection.attach(websocket)
+            return connection
 
-        def lost(websocket: WebSocket, reason: str) -> None:
-            if connection is not None:
-                connection.transport_lost(websocket, reason)
-
-        def flow(websocket: WebSocket, stalled: bool) -> None:
-            if connection is not None and connection.transport is websocket:
-                connection.stall() if stalled else connection.unstall()
-
-        return WebSocket(self._server.config.max_http_buffer_size, opened, lost, flow)
+        return opened
 
     def open_websocket(self, environ: dict[str, Any], websocket: Any) -> Connection:
         """Opens a session on a websocket."""
@@ -245,6 +283,20 @@ class Endpoint:
         connection.open(websocket)
         websocket.write([Message(self._open_packet(connection, []))])
         return connection
+
+    async def finish(self, timeout: float) -> None:
+        """Gives websockets that were closed a moment to go, then aborts them.
+
+        Args:
+            timeout: seconds for all of them.
+        """
+        deadline = monotonic() + timeout
+        while self.websockets and monotonic() < deadline:  # noqa: ASYNC110  # an event would cost each of them
+            await asyncio.sleep(TICK)
+        for websocket in tuple(self.websockets):
+            websocket.abort()
+        while self.websockets:  # noqa: ASYNC110  # the loop tells them in its next round
+            await asyncio.sleep(0)
 
     def refusal(self, environ: dict[str, Any], error: RequestError) -> Reply:
         """Returns the reply to a websocket handshake that was refused."""
@@ -257,13 +309,20 @@ class Endpoint:
         if not origin:
             return
         if self._may_block:
-            loop = asyncio.get_running_loop()
-            allowed = await loop.run_in_executor(None, self._policy.allows, origin, environ)
+            allowed = await asyncio.get_running_loop().run_in_executor(None, self._ask, origin, environ)
         else:
             allowed = self._policy.allows(origin, environ)
         if not allowed:
             self._server.log.rarely("origin", "%s", self._policy.explain_refusal(origin, environ))
             raise refused_origin()
+
+    def _ask(self, origin: str, environ: dict[str, Any]) -> bool:
+        """Asks the application's callable, whose exception refuses the request."""
+        try:
+            return self._policy.allows(origin, environ)
+        except Exception as error:  # user code may raise anything
+            self._server.log.exception("The callable in cors_allowed_origins failed", error=error)
+            return False
 
     def _check(self, environ: dict[str, Any], upgrade: bool) -> tuple[Query, Connection | None]:
         query = parse_query(environ.get("QUERY_STRING", ""))
@@ -278,6 +337,8 @@ class Endpoint:
             session_transport=None if connection is None else connection.session.transport,
             allow_upgrades=self._server.config.allow_upgrades,
         )
+        if self.closing and connection is None:
+            raise RequestError(3, "The server is stopping", 503)
         return query, connection
 
     def _open_packet(self, connection: Connection, upgrades: list[str]) -> bytes:
@@ -294,20 +355,32 @@ class Endpoint:
         return self._policy.headers(environ, allowed)
 
     def _refuse(self, environ: dict[str, Any], error: RequestError, allowed: bool) -> Reply:
+        if isinstance(error, AnsweredError):
+            return error.reply
         headers = [JSON, NO_STORE, *self._cors(environ, allowed)]
         if error.status == 426:
             headers.append(("Sec-WebSocket-Version", "13"))
         return Reply(error.status, headers, error_body(error))
 
-    def _payload(self, environ: dict[str, Any], query: Query, payload: bytes) -> Reply:
+    async def _payload(self, environ: dict[str, Any], query: Query, payload: bytes) -> Reply:
         if query.jsonp is not None:
             headers, body = [SCRIPT, NO_STORE], encode_jsonp(payload, query.jsonp)
         else:
             headers, body = [PLAIN_TEXT, NO_STORE], payload
         config = self._server.config
         if config.http_compression and len(body) >= config.compression_threshold:
+            headers.append(("Vary", "Accept-Encoding"))
             encoding = choose_encoding(environ.get("HTTP_ACCEPT_ENCODING"))
             if encoding is not None:
-                headers += [("Content-Encoding", encoding), ("Vary", "Accept-Encoding")]
-                body = compress(body, encoding)
+                headers.append(("Content-Encoding", encoding))
+                if len(body) < COMPRESS_IN_THREAD:
+                    body = compress(body, encoding)
+                else:
+                    body = await asyncio.get_running_loop().run_in_executor(None, compress, body, encoding)
         return Reply(200, headers, body)
+
+
+def _payload_of(environ: dict[str, Any], query: Query, body: bytes) -> bytes:
+    if environ.get("CONTENT_TYPE", "").lower().startswith("application/octet-stream"):
+        raise PacketError("a body of Engine.IO v3 (application/octet-stream)")
+    return body if query.jsonp is None else decode_jsonp(body)

@@ -1,6 +1,7 @@
 """A client without a network, for tests: real codecs and sessions, handlers in the caller's thread, no hub.
 
-What it sends is dispatched before the call returns; what is sent to it has arrived when the sender's call returns.
+What it sends is dispatched before the call returns; what is sent to it has arrived when the sender's call
+returns.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from carboy.engineio.states import SessionInput
 from carboy.runtime.connection import Connection
 from carboy.runtime.message import Message
 from carboy.runtime.server import Server
-from carboy.socketio.attachments import PartialPacket
-from carboy.socketio.packets import Packet
+from carboy.socketio.packets import Incomplete, Packet
 
 
 class MemoryTransport:
@@ -32,7 +32,7 @@ class MemoryTransport:
 
     def __init__(self, server: Server) -> None:
         self._codec = server.codec
-        self._partial: PartialPacket | None = None
+        self._partial: Incomplete | None = None
         self.received: deque[Packet] = deque()
         self.errors: list[BaseException] = []
         self.closed = False
@@ -47,12 +47,12 @@ class MemoryTransport:
             else:
                 self._take(self._partial.add(binary))
 
-    def _take(self, decoded: Packet | PartialPacket | None) -> None:
-        if isinstance(decoded, PartialPacket):
-            self._partial = decoded
-        elif decoded is not None:
+    def _take(self, decoded: Packet | Incomplete | None) -> None:
+        if isinstance(decoded, tuple):
             self._partial = None
             self.received.append(decoded)
+        elif decoded is not None:
+            self._partial = decoded
 
     def raise_later(self, error: BaseException) -> None:
         """Keeps the exception of a handler for the test."""
@@ -99,7 +99,9 @@ class MemoryConnection(Connection):
     transport: MemoryTransport
 
     def __init__(self, server: Server, environ: dict[str, Any]) -> None:
-        session = Session(generate_sid(), "websocket", server.config.ping_interval, server.config.ping_timeout, 0.0)
+        session = Session(
+            generate_sid(), "websocket", server.config.ping_interval, server.config.ping_timeout, 0.0
+        )
         super().__init__(server, session, environ, inline=True)
         self._server = server
         self._lock = threading.RLock()

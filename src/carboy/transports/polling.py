@@ -1,17 +1,15 @@
 """Long polling: a GET waits for output, a POST brings input.
 
-A front end gives requests in and is called back with the bodies; this module knows no HTTP beyond that. Everything happens
-in the loop's thread.
+A front end gives requests in and is called back with the bodies; this module knows no HTTP beyond that.
+Everything happens in the loop's thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from carboy.engineio.payloads import decode_payload, encode_payload
 from carboy.engineio.packets import CLOSE_PACKET
-from carboy.engineio.states import SessionInput
+from carboy.engineio.payloads import decode_payload, encode_payload
 from carboy.exceptions import PacketError, RemoteError
 from carboy.runtime.connection import Connection
 from carboy.runtime.message import Message
@@ -84,7 +82,7 @@ class PollingTransport:
 
         Args:
             body: the payload.
-            posted: called once when the answer may go out; later than at once while the client is not to be read.
+            posted: called once when the answer may go out; not at once while the client is not to be read.
 
         Raises:
             RemoteError: if it breaks the rules; the session is over.

@@ -1,7 +1,8 @@
 """The fast websocket lane: picows frames in C, and this module does what picows leaves open.
 
-That is: reserved bits, the order of opcodes and fragments, limits on messages and fragments, pings within the output bound,
-and the close handshake (RFC 6455 sections 5 and 7). Everything happens in the loop's thread.
+That is: reserved bits, the order of opcodes and fragments, UTF-8, limits on messages and fragments, pings
+within the output bound, and the close handshake (RFC 6455 sections 5, 7 and 8). Everything happens in the
+loop's thread.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import picows
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from carboy.runtime.log import Log
 from carboy.runtime.message import Message
+from carboy.transports.wire import Wire
 
 TEXT = picows.WSMsgType.TEXT
 BINARY = picows.WSMsgType.BINARY
@@ -23,16 +24,20 @@ PING = picows.WSMsgType.PING
 CLOSE = picows.WSMsgType.CLOSE
 
 DIRECT_LIMIT = 8192
-"""Bytes up to which picows copies a message; it queues a view on a buffer of its own for larger ones, which the next overwrites."""
+"""Bytes up to which picows copies a message; a larger one may be overwritten by the next while it waits."""
 
 MAX_FRAGMENTS = 1024
-"""Fragments of one message; a message of many tiny ones costs far more than its bytes."""
+"""Fragments of a message that are small on average; many tiny ones cost far more than their bytes."""
 
-READ_BUFFER = 2048
+SMALL_FRAGMENT = 1024
+"""Bytes of a fragment on average, from which the size of the message alone bounds their number."""
+
 CLOSE_TIMEOUT = 5.0
-"""Seconds that the peer is given to answer a close frame."""
+"""Seconds that the peer is given to answer a close frame, or to close a connection that failed."""
 
-NORMAL_CLOSURE, PROTOCOL_ERROR, MESSAGE_TOO_BIG = 1000, 1002, 1009
+NORMAL_CLOSURE, PROTOCOL_ERROR, INVALID_TEXT, MESSAGE_TOO_BIG = 1000, 1002, 1007, 1009
+
+TRANSPORT_CLOSE, TRANSPORT_ERROR = "transport close", "transport error"
 
 
 class Receiver(Protocol):
@@ -45,49 +50,71 @@ class Receiver(Protocol):
         """Takes a binary message."""
 
 
+class Carried(Protocol):
+    """The connection to which a websocket belongs, as its transport or as the candidate for it.
+
+    Attributes:
+        transport: what carries the session.
+        address: the peer's address, for log lines.
+    """
+
+    @property
+    def transport(self) -> Any:
+        """What carries the session."""
+
+    @property
+    def address(self) -> str:
+        """The peer's address."""
+
+    def transport_lost(self, transport: Any, reason: str) -> None:
+        """Is told once that the peer is gone, or broke a rule."""
+
+    def stall(self) -> None:
+        """Is told that output piles up."""
+
+    def unstall(self) -> None:
+        """Is told that it has left."""
+
+
 class WebSocket(picows.WSListener):
     """One websocket.
 
     Args:
         max_bytes: bytes of one message, over all its fragments.
-        opened: called once with this object when frames may be sent.
-        lost: called once with this object and the disconnect reason when the peer is gone.
-        flow: called with this object and True when output piles up, False when it has left.
+        live: where it is while it is connected.
+        opened: called once with this object when frames may be sent; returns the connection.
     """
 
     __slots__ = (
         "_closing",
-        "_flow",
-        "_fragment_type",
-        "_fragments",
-        "_lost",
+        "_connection",
+        "_live",
         "_max_bytes",
         "_opened",
+        "_partial",
         "_receive_binary",
         "_receive_text",
         "_send",
         "_stalled",
+        "_timer",
         "_transport",
         "_write",
     )
 
     name = "websocket"
 
-    def __init__(
-        self,
-        max_bytes: int,
-        opened: Callable[[WebSocket], None],
-        lost: Callable[[WebSocket, str], None],
-        flow: Callable[[WebSocket, bool], None],
-    ) -> None:
+    _receive_text: Callable[[bytes], None]
+    _receive_binary: Callable[[bytes], None]
+
+    def __init__(self, max_bytes: int, live: set[WebSocket], opened: Callable[[WebSocket], Carried]) -> None:
         self._max_bytes = max_bytes
-        self._opened = opened
-        self._lost = lost
-        self._flow = flow
-        self._fragments: list[bytes] | None = None
-        self._fragment_type = TEXT
+        self._live = live
+        self._opened: Callable[[WebSocket], Carried] | None = opened
+        self._connection: Carried | None = None
+        self._partial: _Partial | None = None
         self._closing = False
         self._stalled = False
+        self._timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
 
     def bind(self, receiver: Receiver) -> None:
@@ -98,7 +125,7 @@ class WebSocket(picows.WSListener):
     # The port `Transport`
 
     def write(self, messages: list[Message]) -> bool:
-        """Writes messages in one go: one short text directly to the socket, anything else framed and joined."""
+        """Writes messages in one go: a short text directly to the socket, anything else framed and joined."""
         if self._closing:
             return True  # nobody reads it any more
         if len(messages) == 1:
@@ -113,7 +140,7 @@ class WebSocket(picows.WSListener):
 
     def backlog(self) -> int:
         """Returns the bytes that were written but have not left."""
-        size: int = self._transport.underlying_transport.get_write_buffer_size()
+        size: int = 0 if self._transport is None else self._wire.get_write_buffer_size()
         return size
 
     def close(self, code: int) -> None:
@@ -121,12 +148,12 @@ class WebSocket(picows.WSListener):
         if self._closing:
             return
         self._closing = True
-        self._transport.send_close(picows.WSCloseCode(code))
-        underlying = self._transport.underlying_transport
         if self._stalled:
-            underlying.abort()  # the close frame stands behind what the peer does not read
+            self._wire.abort()  # the close frame would stand behind what the peer does not read
         else:
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, underlying.abort)
+            self._transport.send_close(code)
+            self._abort_later()
+            self._wire.resume_reading()
 
     def release(self) -> None:
         """Closes: the session is over."""
@@ -137,32 +164,51 @@ class WebSocket(picows.WSListener):
 
     def pause_reading(self) -> None:
         """Reads nothing until `resume_reading`."""
-        self._transport.underlying_transport.pause_reading()
+        if not self._closing:
+            self._wire.pause_reading()
 
     def resume_reading(self) -> None:
         """Reads again."""
-        self._transport.underlying_transport.resume_reading()
+        if not self._closing:
+            self._wire.resume_reading()
+
+    # For a stop
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._closing = True
+            self._wire.abort()
 
     # What picows calls
 
     def on_ws_connected(self, transport: Any) -> None:
-        """Takes the transport."""
+        """Takes the transport, for the first time or because the reader was replaced."""
         self._transport = transport
         self._send = transport.send
-        self._write = transport.underlying_transport.write
-        self._opened(self)
+        self._write = transport.underlying_transport.inner.write
+        transport.request.headers = transport.response.headers = None  # about 1 KiB that nobody reads
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            self._live.add(self)
+            self._connection = opened(self)
 
     def on_ws_frame(self, transport: Any, frame: Any) -> None:
         """Takes one frame; unfragmented messages go straight on."""
         kind = frame.msg_type
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._fail(PROTOCOL_ERROR)
-        elif self._closing and kind is not CLOSE:
-            pass
-        elif kind is TEXT and frame.fin and self._fragments is None:  # the hot path
-            self._receive_text(frame.get_payload_as_bytes())
+            self.fail(PROTOCOL_ERROR, "a reserved bit is set")
+        elif self._closing:
+            if kind is CLOSE:
+                self._wire.inner.close()
+        elif kind is TEXT and frame.fin and self._partial is None:  # the hot path
+            text = frame.get_payload_as_bytes()
+            if len(text) > 1 and text.isascii():
+                self._receive_text(text)
+            else:
+                self._take_text(text, frame)
         elif kind is CLOSE:
-            self._peer_closes(frame)
+            self._peer_closes(frame.get_payload_as_bytes())
         elif kind is PING:
             if not self._stalled:
                 transport.send_pong(frame.get_payload_as_bytes())
@@ -170,159 +216,175 @@ class WebSocket(picows.WSListener):
             self._take_fragment(kind, frame)
 
     def on_ws_disconnected(self, transport: Any) -> None:
-        """Tells that the peer is gone, and whether it or we broke the rules."""
-        handshake = transport.close_handshake
-        sent = handshake.sent.code if handshake is not None and handshake.sent is not None else 0
-        failed = sent in (PROTOCOL_ERROR, MESSAGE_TOO_BIG, 1007)
-        self._closing = True
-        self._lost(self, "transport error" if failed else "transport close")
+        """Takes note that the connection is gone."""
+        self.ended()
 
     def pause_writing(self) -> None:
         """Tells that output piles up."""
         self._stalled = True
-        self._flow(self, True)
+        connection = self._connection
+        if connection is not None and connection.transport is self:
+            connection.stall()
 
     def resume_writing(self) -> None:
         """Tells that it has left."""
         self._stalled = False
-        self._flow(self, False)
+        connection = self._connection
+        if connection is not None and connection.transport is self:
+            connection.unstall()
 
-    # Fragments and closing
+    # Messages
+
+    def _take_text(self, text: bytes, frame: Any) -> None:
+        """Takes a text message that may be empty, a pong, or not UTF-8."""
+        if not text:
+            self.fail(PROTOCOL_ERROR, "an empty text message")
+        elif not _is_utf8(text):
+            self.fail(INVALID_TEXT, "a text message is not UTF-8")
+        else:
+            if frame.last_in_buffer and not frame.tail_size:
+                self._wire.keep_small()
+            self._receive_text(text)
 
     def _take_fragment(self, kind: Any, frame: Any) -> None:
-        if (kind is CONTINUATION) is (self._fragments is None):
-            self._fail(PROTOCOL_ERROR)  # a continuation of nothing, or a new message inside another
+        data = frame.get_payload_as_bytes()
+        if kind is BINARY and frame.fin and self._partial is None:
+            self._receive_binary(data)
             return
-        if self._fragments is None:
-            self._fragments, self._fragment_type = [], kind
-        self._fragments.append(frame.get_payload_as_bytes())
-        if len(self._fragments) > MAX_FRAGMENTS or sum(map(len, self._fragments)) > self._max_bytes:
-            self._fail(MESSAGE_TOO_BIG)
+        if (kind is CONTINUATION) is (self._partial is None):
+            self.fail(PROTOCOL_ERROR, "a continuation of nothing, or a new message inside another")
+            return
+        partial = self._partial = self._partial or _Partial(kind)
+        partial.count += 1
+        partial.data += data
+        size = len(partial.data)
+        if size > self._max_bytes or partial.count > max(MAX_FRAGMENTS, size // SMALL_FRAGMENT):
+            self.fail(MESSAGE_TOO_BIG, "a message is too large, or has too many fragments")
         elif frame.fin:
-            message, self._fragments = b"".join(self._fragments), None
-            if self._fragment_type is BINARY:
-                self._receive_binary(message)
+            self._partial = None
+            if partial.kind is BINARY:
+                self._receive_binary(bytes(partial.data))
             else:
-                self._receive_text(message)
+                self._take_text(bytes(partial.data), frame)
 
-    def _fail(self, code: int) -> None:
-        self._fragments = None
-        self.close(code)
+    # The end
 
-    def _peer_closes(self, frame: Any) -> None:
-        if not self._closing:
-            self._closing = True
-            code = frame.get_close_code()
-            self._transport.send_close(picows.WSCloseCode.OK if code == picows.WSCloseCode.NO_INFO else code)
-        self._transport.disconnect()
+    @property
+    def _wire(self) -> Wire:
+        wire: Wire = self._transport.underlying_transport
+        return wire
+
+    def _peer_closes(self, body: bytes) -> None:
+        code = int.from_bytes(body[:2], "big") if body else NORMAL_CLOSURE
+        if not _may_be_sent(code):
+            self.fail(PROTOCOL_ERROR, "a close code that must not be sent")
+            return
+        self._closing = True
+        self._transport.send_close(code)
+        self._wire.inner.close()
+        self._abort_later()  # it may not read what stands before the close frame
+        self._lose(TRANSPORT_CLOSE)
+
+    def fail(self, code: int, what: str) -> None:
+        """Fails the connection (RFC 6455 section 7.1.7): the session is over, the peer gets a close frame.
+
+        Args:
+            code: the close code.
+            what: what happened, for the log.
+        """
+        connection, transport = self._connection, self._transport
+        if transport is None:
+            return
+        transport.send_close(code)  # before picows sends one
+        self._partial = None
+        self._closing = True
+        if self._timer is None:
+            self._abort_later()
+        asyncio.get_running_loop().call_soon(self._wire.drain)  # picows still works on what was read
+        if connection is not None:
+            self._wire.told(connection.address, what)
+        self._lose(TRANSPORT_ERROR)
+
+    def ended(self) -> None:
+        """Takes note that the connection is gone."""
+        self._closing = True
+        self._live.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._lose(TRANSPORT_CLOSE)
+        self._transport = self._send = self._write = None
+        self._receive_text = self._receive_binary = _ignore
+
+    def _lose(self, reason: str) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.transport_lost(self, reason)
+
+    def _abort_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._wire.abort)
+
+
+class _Partial:
+    """A message of which fragments are still to come."""
+
+    __slots__ = ("count", "data", "kind")
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+        self.data = bytearray()
+        self.count = 0
 
 
 class QuietLogger:
-    """What picows logs to: it tells about broken peers in one line, and nothing else.
-
-    It is no `logging.Logger`, of which picows would make a child for each connection.
-    """
+    """Where websockets tell about broken peers, one line for many, and about failures of ours."""
 
     __slots__ = ("_log",)
 
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    def isEnabledFor(self, level: int) -> bool:
-        """Returns False: no details."""
-        return False
-
-    def error(self, message: str, *args: Any) -> None:
+    def broken(self, address: str, what: str) -> None:
         """Tells about a peer that broke the rules."""
-        self._log.rarely("websocket", f"Closing a websocket: {message}", *args)
+        self._log.rarely("websocket", "Closing the websocket from %s: %s", address, what)
 
     def exception(self, message: str, *args: Any) -> None:
         """Tells about a failure of ours, with its traceback."""
-        self._log.logger.exception(message, *args)
-
-    def debug(self, message: str, *args: Any) -> None:
-        """Drops the line."""
-
-    info = warning = log = debug
+        self._log.logger.exception(message, *args)  # noqa: LOG004  # picows calls it where it handles one
 
 
-class _SocketOptions:
-    """A stand-in for a Unix socket that takes the TCP options which picows sets, without a word."""
-
-    __slots__ = ("_number",)
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def fileno(self) -> int:
-        return self._number
-
-    def setsockopt(self, *args: Any) -> None:
-        pass
-
-    def getsockopt(self, *args: Any) -> int:
-        return 0
-
-
-class _UnixTransport:
-    """A transport over a Unix socket, for picows."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._socket = _SocketOptions(transport.get_extra_info("socket").fileno())
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._socket if name == "socket" else self._transport.get_extra_info(name, default)
-
-
-def take_over(transport: asyncio.Transport, key: str, websocket: WebSocket, logger: QuietLogger, max_bytes: int) -> None:
+def take_over(
+    transport: asyncio.Transport,
+    key: str,
+    websocket: WebSocket,
+    logger: QuietLogger,
+    max_bytes: int,
+    early: bytes = b"",
+) -> None:
     """Makes a connection whose handshake was checked a websocket: the 101 goes out and frames are read.
 
     Args:
         transport: the connection, on a TCP, TLS or Unix socket.
         key: the validated Sec-WebSocket-Key.
         websocket: what takes the frames.
-        logger: what picows logs to.
+        logger: where broken peers are told.
         max_bytes: bytes of one frame.
+        early: what the peer sent behind its head, without waiting for the answer.
     """
-    protocol = WSProtocol(
-        None,  # host and port, of clients
-        None,  # path, of clients
-        False,  # a server
-        lambda request: websocket,
-        logger,
-        True,  # disconnect on an exception of ours
-        None,  # no timeout for the handshake, which is complete
-        False,  # no pings of its own: Engine.IO has a heartbeat
-        20,
-        20,
-        picows.WSAutoPingStrategy.PING_WHEN_IDLE,
-        False,  # pings are answered by us, within the output bound
-        max_bytes,
-        None,
-        READ_BUFFER,
-    )
-    sock = transport.get_extra_info("socket")
-    tcp = sock is None or sock.family.name in ("AF_INET", "AF_INET6")
-    protocol.connection_made(transport if tcp else _UnixTransport(transport))
-    transport.set_protocol(protocol)
-    _feed(protocol, HEAD % key.encode("ascii"))
+    Wire(transport, websocket, logger, max_bytes).open(key, early)
 
 
-# picows parses a head itself, wants exactly this Connection header and at most 16 KiB; ours is checked and constant.
-HEAD = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n"
-)
+def _ignore(data: bytes) -> None:
+    """Takes nothing: the connection is gone, and refers to nobody."""
 
 
-def _feed(protocol: Any, data: bytes) -> None:
-    while data:
-        buffer = protocol.get_buffer(len(data))
-        count = min(len(buffer), len(data))
-        buffer[:count] = data[:count]
-        protocol.buffer_updated(count)
-        data = data[count:]
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _may_be_sent(code: int) -> bool:
+    """Returns whether a close code may stand in a frame (RFC 6455 section 7.4, and the registry for 1012 on)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999

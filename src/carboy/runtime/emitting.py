@@ -1,0 +1,230 @@
+"""What a server sends for the application: events, with and without an acknowledgement.
+
+It is the base of `Server`. The caller encodes in its own thread and takes its snapshot of the recipients; the
+loop does the rest. Only `call` and `call_async` wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from typing import Any
+
+from carboy.adapters.local import LocalAdapter
+from carboy.exceptions import BlockingCallError
+from carboy.runtime.acks import NOBODY, Ack, Answer, Answered, Lost
+from carboy.runtime.client import Client
+from carboy.runtime.hub import Hub
+from carboy.runtime.message import Message
+from carboy.socketio.packets import EVENT, Codec
+
+
+class Emitting:
+    """The part of a server that sends.
+
+    Args:
+        hub: whose outbox carries what is sent.
+        adapter: who receives it.
+        codec: encodes it.
+
+    Attributes:
+        memory_connections: in-memory connections that are open; their clients are served in the caller's
+            thread.
+    """
+
+    def __init__(self, hub: Hub, adapter: LocalAdapter[Client], codec: Codec) -> None:
+        self.hub = hub
+        self.adapter = adapter
+        self.codec = codec
+        self.memory_connections = 0
+        self._memory_lock = threading.RLock()
+        self._ack_numbers: dict[str, Iterator[int]] = {}
+
+    def emit(
+        self,
+        event: str,
+        arguments: Sequence[Any] = (),
+        *,
+        namespace: str = "/",
+        rooms: Iterable[Hashable] | None = None,
+        skip: Collection[str] = (),
+        volatile: bool = False,
+    ) -> None:
+        """Sends an event. Never waits.
+
+        Args:
+            event: its name.
+            arguments: what the client's handler is called with.
+            namespace: the namespace.
+            rooms: rooms or sids, of which one is enough; None means everybody, an empty one nobody.
+            skip: sids that are left out.
+            volatile: whether it is dropped for clients that cannot take it now.
+
+        Raises:
+            TypeError: if the arguments cannot be encoded.
+            ValueError: if they contain themselves.
+        """
+        recipients = self.adapter.recipients(namespace, rooms, skip)
+        if recipients:
+            encoded = self.codec.encode(EVENT, namespace, None, [event, *arguments], b"4")
+            self._distribute(Client.send, recipients, Message(*encoded, volatile))
+
+    def emit_with_ack(
+        self,
+        event: str,
+        arguments: Sequence[Any],
+        answered: Answered,
+        lost: Lost,
+        *,
+        namespace: str = "/",
+        rooms: Iterable[Hashable] | None = None,
+        skip: Collection[str] = (),
+        timeout: float | None = None,
+    ) -> int:
+        """Sends an event that each recipient is asked to acknowledge. Never waits.
+
+        Args:
+            event: its name.
+            arguments: what the client's handler is called with.
+            answered: called for each answer with the client and its arguments.
+            lost: called for each answer that will not come, with the client (None if there is no recipient)
+                and why.
+            namespace: the namespace.
+            rooms: as in `emit`.
+            skip: as in `emit`.
+            timeout: seconds after which an answer counts as lost, None for no limit.
+
+        Returns:
+            How many clients are asked.
+
+        Raises:
+            TypeError: if the arguments cannot be encoded.
+            ValueError: if they contain themselves.
+        """
+        recipients = self.adapter.recipients(namespace, rooms, skip)
+        ack = self._ask(recipients, event, arguments, namespace, answered, lost)
+        if not recipients:
+            self._on_loop(lost, None, NOBODY)
+        elif timeout is not None and self.hub.running:
+            self.hub.outbox.put(ack.start_timeout, timeout)
+        return len(recipients)
+
+    def call(
+        self,
+        event: str,
+        arguments: Sequence[Any] = (),
+        *,
+        namespace: str = "/",
+        rooms: Iterable[Hashable],
+        timeout: float | None = 60,
+    ) -> list[Any]:
+        """Sends an event and waits for the acknowledgement; the first counts if several clients are asked.
+
+        Args:
+            event: its name.
+            arguments: what the client's handler is called with.
+            namespace: the namespace.
+            rooms: as in `emit`, but not everybody.
+            timeout: seconds to wait, None for no limit.
+
+        Returns:
+            The arguments of the acknowledgement.
+
+        Raises:
+            TimeoutError: if none comes in time, and at once when none can come any more.
+            BlockingCallError: in the loop's thread, which must not wait.
+        """
+        if self.hub.is_here:
+            raise BlockingCallError(
+                "call() would block the event loop; in a coroutine write `await call_async(...)`"
+            )
+        recipients = self.adapter.recipients(namespace, rooms)
+        answer = Answer(event, len(recipients))
+        ack = self._ask(recipients, event, arguments, namespace, answer.answered, answer.lost)
+        if not recipients:
+            answer.lost(None, NOBODY)
+        try:
+            answer.wait(timeout)
+        finally:
+            if not answer.settled:
+                self._on_loop(ack.give_up)
+        return answer.result()
+
+    async def call_async(
+        self,
+        event: str,
+        arguments: Sequence[Any] = (),
+        *,
+        namespace: str = "/",
+        rooms: Iterable[Hashable],
+        timeout: float | None = 60,
+    ) -> list[Any]:
+        """The form of `call` that a coroutine awaits, on any loop; same arguments, result and errors."""
+        loop = asyncio.get_running_loop()
+        settled: asyncio.Future[None] = loop.create_future()
+        recipients = self.adapter.recipients(namespace, rooms)
+        answer = Answer(event, len(recipients), lambda: _settle_soon(loop, settled))
+        ack = self._ask(recipients, event, arguments, namespace, answer.answered, answer.lost)
+        if not recipients:
+            answer.lost(None, NOBODY)
+        try:
+            await asyncio.wait((settled,), timeout=timeout)
+        finally:
+            if not answer.settled:
+                self._on_loop(ack.give_up)
+        return answer.result()
+
+    def _ask(
+        self,
+        recipients: tuple[Client, ...],
+        event: str,
+        arguments: Sequence[Any],
+        namespace: str,
+        answered: Answered,
+        lost: Lost,
+    ) -> Ack:
+        numbers = self._ack_numbers.setdefault(namespace, itertools.count())  # in one step, from any thread
+        ack = Ack(self.hub, next(numbers) if recipients else 0, answered, lost)
+        encoded = self.codec.encode(EVENT, namespace, ack.number, [event, *arguments], b"4")
+        self._distribute(ack.send, recipients, Message(*encoded))
+        return ack
+
+    def _distribute(
+        self, send: Callable[[Client, Message], None], recipients: tuple[Client, ...], message: Message
+    ) -> None:
+        if self.memory_connections:
+            recipients = self._serve_inline(send, recipients, message)
+        if len(recipients) == 1:
+            self.hub.outbox.put(send, recipients[0], message)
+        elif recipients:
+            self.hub.outbox.put(self.hub.fan_out, send, recipients, message)
+
+    def _serve_inline(
+        self, send: Callable[[Client, Message], None], recipients: tuple[Client, ...], message: Message
+    ) -> tuple[Client, ...]:
+        """Serves the in-memory clients among the recipients in the caller's thread and returns the others."""
+        with self._memory_lock:
+            for client in recipients:
+                if client.connection.inline:
+                    send(client, message)
+        return tuple(client for client in recipients if not client.connection.inline)
+
+    def _on_loop(self, function: Callable[..., Any], *arguments: Any) -> None:
+        if self.hub.running:
+            self.hub.outbox.put(function, *arguments)
+        else:
+            with self._memory_lock:
+                function(*arguments)
+
+
+def _settle_soon(loop: asyncio.AbstractEventLoop, settled: asyncio.Future[None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop of the coroutine has ended
+        loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(settled: asyncio.Future[None]) -> None:
+    if not settled.done():
+        settled.set_result(None)

@@ -1,0 +1,88 @@
+"""How the environment of a handshake comes through the WSGI middleware around an application, on front ends that are not WSGI.
+
+It happens in a thread, since middleware may block; where there is none, nothing happens at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from carboy.exceptions import RequestError
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP response.
+
+    Attributes:
+        status: the status code.
+        headers: names and values, without Content-Length.
+        body: the body.
+    """
+
+    status: int
+    headers: Headers = field(default_factory=list)
+    body: bytes = b""
+
+
+class AnsweredError(RequestError):
+    """A middleware has answered a handshake itself, which refuses it.
+
+    Args:
+        reply: its answer.
+
+    Attributes:
+        reply: its answer.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(3, "Refused by a middleware", reply.status)
+        self.reply = reply
+
+
+class Middleware(Protocol):
+    """The WSGI middleware around the application.
+
+    Attributes:
+        wraps: whether there is any; if not, `rewrite` never blocks.
+    """
+
+    @property
+    def wraps(self) -> bool:
+        """Returns whether there is any; if not, `rewrite` never blocks."""
+
+    def rewrite(self, environ: dict[str, Any]) -> dict[str, Any] | Reply:
+        """Returns what the environment becomes, or the reply of a middleware that answers itself."""
+
+
+def needs_rewriting(environ: dict[str, Any]) -> bool:
+    """Returns whether anything looks at the environment of a request: it opens a session, or a page's origin is checked."""
+    return "HTTP_ORIGIN" in environ or "sid=" not in environ.get("QUERY_STRING", "")
+
+
+async def rewrite(middleware: Middleware | None, environ: dict[str, Any]) -> None:
+    """Sends an environment through the middleware; it is changed in place.
+
+    Args:
+        middleware: the middleware; None where requests have come through it already.
+        environ: the WSGI environment of a request.
+
+    Raises:
+        AnsweredError: if a middleware answers the request itself.
+    """
+    if middleware is None or not needs_rewriting(environ):
+        return
+    if middleware.wraps:
+        loop = asyncio.get_running_loop()
+        rewritten = await loop.run_in_executor(None, middleware.rewrite, environ)
+    else:
+        rewritten = middleware.rewrite(environ)
+    if isinstance(rewritten, Reply):
+        raise AnsweredError(rewritten)
+    if rewritten is not environ:
+        environ.clear()
+        environ.update(rewritten)

@@ -1,0 +1,217 @@
+"""What stands between picows and the socket of one websocket, and how picows takes a connection over.
+
+picows speaks to its transport and its logger; both are a `Wire`, so that broken rules which picows finds are
+ours to answer, Unix sockets work, and a reader whose buffer has grown can be replaced. Nothing here is called
+for a single message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+import picows
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
+
+READ_BUFFER = 2048
+RETAINED_BUFFER = 16 * 1024
+"""Bytes of read buffer that an idle connection may keep; it has grown to the largest message otherwise."""
+
+INTERNAL_ERROR = 1011
+
+# picows parses a head itself, wants exactly this Connection header and at most 16 KiB; ours is constant, and
+# what the peer sent was checked.
+HEAD = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n"
+)
+ANY_KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
+
+_SCRATCH = memoryview(bytearray(64 * 1024))
+_TCP_FAMILIES = ("AF_INET", "AF_INET6")
+
+
+class Lines(Protocol):
+    """Where lines about broken connections go."""
+
+    def broken(self, address: str, what: str) -> None:
+        """Tells about a peer that broke the rules."""
+
+    def exception(self, message: str, *args: Any) -> None:
+        """Tells about a failure of ours, with its traceback."""
+
+
+class Rider(Protocol):
+    """The websocket, as far as its wire knows it."""
+
+    def fail(self, code: int, what: str) -> None:
+        """Fails the connection, because a rule was broken (RFC 6455 section 7.1.7)."""
+
+    def ended(self) -> None:
+        """Is told once that the connection is gone."""
+
+
+class Wire:
+    """The transport of a websocket as picows sees it, and the logger too.
+
+    Args:
+        inner: the transport of the loop, on a TCP, TLS or Unix socket.
+        websocket: the websocket.
+        logger: where failures of ours are told.
+        max_bytes: bytes of one frame.
+    """
+
+    __slots__ = ("_logger", "_max_bytes", "_websocket", "inner", "write")
+
+    write: Any  # only while picows must not write; otherwise the inner transport's, as everything below
+
+    def __init__(self, inner: asyncio.Transport, websocket: Rider, logger: Lines, max_bytes: int) -> None:
+        self.inner: Any = inner
+        self._websocket = websocket
+        self._logger = logger
+        self._max_bytes = max_bytes
+
+    # As a transport
+
+    def __getattr__(self, name: str) -> Any:
+        """Leaves everything else to the transport."""
+        return getattr(self.inner, name)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Returns what the transport knows, with a Unix socket in a disguise that takes TCP options."""
+        known = self.inner.get_extra_info(name, default)
+        if name == "socket" and known is not None and known.family.name not in _TCP_FAMILIES:
+            return _Disguised(known.fileno())
+        return known
+
+    def close(self) -> None:
+        """Does nothing: picows closes after an error with bytes unread, and the close frame might get lost."""
+
+    # As a logger
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # the name of logging.Logger
+        """Returns False: no details."""
+        return False
+
+    def error(self, message: str, *args: Any) -> None:
+        """Is told by picows that the peer broke a rule, or that taking the connection over failed."""
+        verdict = args[0] if args else None
+        if isinstance(verdict, tuple):
+            self._websocket.fail(int(verdict[0]), str(verdict[1]))
+        else:
+            self.exception(message, *args)
+
+    def exception(self, message: str, *args: Any) -> None:
+        """Is told by picows about an exception of ours."""
+        self._logger.exception(message, *args)  # noqa: LOG004  # picows calls it where it handles one
+        self._websocket.fail(INTERNAL_ERROR, "an internal error")
+
+    def debug(self, message: str, *args: Any) -> None:
+        """Drops the line."""
+
+    info = warning = log = debug
+
+    # What the websocket asks for
+
+    def open(self, key: str, early: bytes = b"") -> None:
+        """Hands the connection to picows: the 101 goes out and frames are read.
+
+        Args:
+            key: the validated Sec-WebSocket-Key.
+            early: what the peer sent behind its head, without waiting for the answer.
+        """
+        reader = self._reader()
+        self.inner.set_protocol(reader)
+        _feed(reader, HEAD % key.encode("ascii") + early)
+
+    def told(self, address: str, what: str) -> None:
+        """Tells in the log that the peer broke a rule."""
+        self._logger.broken(address, what)
+
+    def keep_small(self) -> None:
+        """Replaces a reader whose buffer has grown; only while that buffer is empty."""
+        reader = self.inner.get_protocol()
+        if reader.get_buffer(0).nbytes > RETAINED_BUFFER:
+            renewed = self._reader()
+            self.write = _drop  # picows answers the head that brings it to reading frames
+            try:
+                _feed(renewed, HEAD % ANY_KEY.encode("ascii"))
+            finally:
+                del self.write
+            self.inner.set_protocol(renewed)
+
+    def drain(self) -> None:
+        """Reads on without looking until the peer ends, so that it gets the close frame and not a reset."""
+        if not self.inner.is_closing():
+            self.inner.set_protocol(_Drain(self._websocket))
+            self.inner.resume_reading()
+            if self.inner.can_write_eof():
+                self.inner.write_eof()
+
+    def _reader(self) -> Any:
+        protocol = WSProtocol(
+            None,  # host and port, of clients
+            None,  # path, of clients
+            False,  # a server
+            lambda request: self._websocket,
+            self,  # its logger
+            True,  # disconnect on an exception of ours
+            None,  # no timeout for the handshake, which is complete
+            False,  # no pings of its own: Engine.IO has a heartbeat
+            20,
+            20,
+            picows.WSAutoPingStrategy.PING_WHEN_IDLE,
+            False,  # pings are answered by us, within the output bound
+            self._max_bytes,
+            None,
+            READ_BUFFER,
+        )
+        protocol.connection_made(self)
+        return protocol
+
+
+class _Drain(asyncio.BufferedProtocol):
+    """What reads a failed connection to its end; no byte of it is kept."""
+
+    def __init__(self, websocket: Rider) -> None:
+        self._websocket = websocket
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _SCRATCH
+
+    def buffer_updated(self, nbytes: int) -> None:
+        pass
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._websocket.ended()
+
+
+class _Disguised:
+    """A stand-in for a Unix socket that takes the TCP options which picows sets, without a word."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+    def setsockopt(self, *args: Any) -> None:
+        pass
+
+    def getsockopt(self, *args: Any) -> int:
+        return 0
+
+
+def _drop(data: Any) -> None:
+    """Writes nothing."""
+
+
+def _feed(protocol: Any, data: bytes) -> None:
+    while data:
+        buffer = protocol.get_buffer(len(data))
+        count = min(len(buffer), len(data))
+        buffer[:count] = data[:count]
+        protocol.buffer_updated(count)
+        data = data[count:]
