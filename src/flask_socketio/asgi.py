@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from carboy.front.asgi import ASGIApplication
+from carboy.front.asgi import ASGIApplication, Receive, Scope, Send
 from carboy.runtime.server import Server
 
 from .middleware import _SocketIOMiddleware
@@ -27,5 +27,16 @@ def create_asgi_app(
     # Here, since only this kind of server needs it.
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415
 
-    flask: Any = WSGIMiddleware(app, workers=http_threads)
+    wsgi: Any = WSGIMiddleware(app, workers=http_threads)
+
+    async def flask(scope: Scope, receive: Receive, send: Send) -> None:
+        async def hear() -> Any:
+            return await receive()
+
+        async def tell(message: Any) -> None:
+            await send(message)
+
+        # Coroutine functions, as a2wsgi wants them; what servers bring may be other kinds of callables.
+        await wsgi(scope, hear, tell)
+
     return ASGIApplication(runtime, flask, shutdown_timeout, middleware)

@@ -76,6 +76,53 @@ class _EventBase(EventSession):
     def _after_request_functions(self) -> list[Any]:
         return []
 
+    def begin(self) -> None:
+        """Enter the contexts; they have been left again if opening a server-side session raises."""
+        self._enter()
+        saved = self.saved
+        if appcontext_pushed.receivers or (saved is not None and saved.began is None):
+            self._announce()
+
+    def end(self, error: BaseException | None) -> None:
+        """Leave the contexts, also if saving a server-side session or a teardown function raises.
+
+        Args:
+            error: what the handler raised, for the teardown functions.
+        """
+        if error is None and self.opened_session is not None:
+            try:
+                self.save_session()
+            except BaseException as save_error:
+                self._tear_down(save_error)
+                raise
+        self._tear_down(error)
+
+    def _announce(self) -> None:
+        app, saved = self.app, self.saved
+        try:
+            if appcontext_pushed.receivers:
+                appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
+            if saved is not None and saved.began is None:
+                saved.begin(app, self.request)
+        except BaseException as error:
+            self._tear_down(error)
+            raise
+
+    def _tear_down(self, error: BaseException | None) -> None:
+        app = self.app
+        if (
+            app.teardown_request_funcs
+            or app.teardown_appcontext_funcs
+            or request_tearing_down.receivers
+            or appcontext_tearing_down.receivers
+            or appcontext_popped.receivers
+            or self.client.needs_pop
+            or not self._is_entered_once()
+        ):
+            self.pop(error)
+        else:
+            self._leave()
+
     @cached_property
     def url_adapter(self) -> MapAdapter | None:
         """What builds URLs, bound to the handshake's host; None if Flask refuses that host."""
@@ -104,6 +151,7 @@ if hasattr(flask_globals, "_cv_request"):
 
         def __init__(self, app: Flask) -> None:
             self.app = app
+            self._cv_tokens = [_active.set(self)]
 
         @_OnDemand
         def g(self) -> Any:
@@ -131,7 +179,6 @@ if hasattr(flask_globals, "_cv_request"):
             self.saved = saved
             self.message = message
             self.args = args
-            self._cv_tokens = []
 
         @_OnDemand
         def request(self) -> Request:
@@ -139,14 +186,14 @@ if hasattr(flask_globals, "_cv_request"):
             return self.client.copy_request(self.message, self.args)
 
         def share_request(self, request: Request) -> None:
-            """Show a request that was copied already."""
+            """Show a request that was copied already, in a context for Flask to push."""
             self.__dict__["request"] = request
+            self._cv_tokens = []
 
         def _enter(self) -> None:
             """Do what `push` does, but send no signal and open no session."""
             app_context = _AppContext(self.app)
-            app_context._cv_tokens = [_active.set(app_context)]
-            self._cv_tokens.append((_active_request.set(self), app_context))
+            self._cv_tokens = [(_active_request.set(self), app_context)]
 
         def _is_entered_once(self) -> bool:
             """Tell whether nothing pushed the contexts again without popping them."""
@@ -237,7 +284,11 @@ class ClientContext:
             args: what the handler is called with.
             manage_session: whether `flask.session` is the connection's fork (True) or Flask's own (False).
         """
-        return EventContext(_Context(self, self.saved if manage_session else None, message, args))
+        return EventContext(self.context(message, args, manage_session))
+
+    def context(self, message: str | None, args: tuple[Any, ...], manage_session: bool) -> Any:
+        """Return the context of one event, whose `begin` and `end` are what `with` does for `event`."""
+        return _Context(self, self.saved if manage_session else None, message, args)
 
     def copy_request(self, message: str | None, args: tuple[Any, ...]) -> Request:
         """Return the request of one event: a copy, because two events of one client may overlap.
@@ -268,8 +319,8 @@ class ClientContext:
 class EventContext:
     """Flask's contexts for one event, entered and left once, in one thread or task.
 
-    Entering raises what opening a server-side session raises; leaving, what saving it or a teardown function
-    raises. Either way the contexts have been left.
+    Args:
+        context: the context of the event.
     """
 
     __slots__ = ("_context",)
@@ -278,49 +329,12 @@ class EventContext:
         self._context = context
 
     def __enter__(self) -> None:
-        context = self._context
-        context._enter()
-        saved = context.saved
-        if appcontext_pushed.receivers or (saved is not None and saved.began is None):
-            self._announce()
+        self._context.begin()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and self._context.opened_session is not None:
-            try:
-                self._context.save_session()
-            except BaseException as save_error:
-                self._leave(save_error)
-                raise
-        self._leave(error)
-
-    def _announce(self) -> None:
-        app, saved = self._context.app, self._context.saved
-        try:
-            if appcontext_pushed.receivers:
-                appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
-            if saved is not None and saved.began is None:
-                saved.begin(app, self._context.request)
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def _leave(self, error: BaseException | None) -> None:
-        context = self._context
-        app = context.app
-        if (
-            app.teardown_request_funcs
-            or app.teardown_appcontext_funcs
-            or request_tearing_down.receivers
-            or appcontext_tearing_down.receivers
-            or appcontext_popped.receivers
-            or context.client.needs_pop
-            or not context._is_entered_once()
-        ):
-            context.pop(error)
-        else:
-            context._leave()
+        self._context.end(error)
 
 
 def current_event() -> ClientContext | None:

@@ -110,17 +110,24 @@ class Dispatch:
         args: tuple[Any, ...],
     ) -> Any:
         given = args if message not in LIFECYCLE_EVENTS else fitting(signature, message, args)
-        contexts = (client.context or self._make_context(client)).event(message, args, self.manage_session)
+        contexts: ClientContext = client.context or self._make_context(client)
         if signature.is_async:
-            return self._run_async(contexts, handler, signature, message, client.namespace, given)
-        with contexts:
+            entering = contexts.event(message, args, self.manage_session)
+            return self._run_async(entering, handler, signature, message, client.namespace, given)
+        context = contexts.context(message, args, self.manage_session)
+        context.begin()
+        try:
             try:
-                return handler(*given)
+                result = handler(*given)
             except Exception as error:  # noqa: BLE001 (whatever the application raises is its error handler's)
                 result = self._handle_error(error, handler, signature, message, client.namespace, given)
-                return _after_error(
-                    message, complete(result) if inspect.iscoroutine(result) else result, error
-                )
+                result = complete(result) if inspect.iscoroutine(result) else result
+                result = _after_error(message, result, error)
+        except BaseException as error:
+            context.end(error)
+            raise
+        context.end(None)
+        return result
 
     async def _run_async(
         self,

@@ -212,7 +212,7 @@ class Emitting(Dispatch):
         here = current_event()
         if here is None:
             return callback
-        originator = self.find_client(here.namespace, here.sid)  # ours have both
+        originator = self.find_client(here.namespace, here.sid)
         return callback if originator is None else self._for_originator(originator, callback)
 
 

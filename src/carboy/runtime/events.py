@@ -46,7 +46,7 @@ class Events:
         found = self._handlers.find(client.namespace, event)
         if found is not None:
             handler, named = found
-            arguments = tuple(data) if named else tuple(data[1:])
+            arguments = tuple(data if named else data[1:])
             self._jobs.start(client, handler, event, arguments, self._answer, (number, event))
 
     def receive_ack(self, client: Client, number: int | None, arguments: list[Any]) -> None:

@@ -235,5 +235,4 @@ class HandlerThreads:
             pace.overran = SHORT_RUNS_TO_FORGET
         elif pace.overran:
             pace.overran -= 1
-        with self._lock:
-            me.busy = False
+        me.busy = False

@@ -45,13 +45,13 @@ class Handlers:
     """The handlers of a server by namespace and event; the last one registered counts."""
 
     def __init__(self) -> None:
-        self._functions: dict[tuple[str, str], Handler] = {}
+        self._functions: dict[tuple[str, str], tuple[Handler, bool]] = {}  # what `find` returns
         self._classes: dict[str, Callable[[str], Handler]] = {}
         self._namespaces: set[str] = set()
 
     def register(self, namespace: str, event: str, handler: Handler) -> None:
         """Registers a handler for one event; "*" stands for any event, or any namespace."""
-        self._functions[namespace, event] = handler
+        self._functions[namespace, event] = handler, event == ANY
         self._namespaces.add(namespace)
 
     def register_namespace(self, namespace: str, resolve: Callable[[str], Handler]) -> None:
@@ -78,12 +78,15 @@ class Handlers:
             The handler, and whether the event's name goes before the arguments (it does for a catch-all);
             None if nobody answers.
         """
-        functions = self._functions
+        found = self._functions.get((namespace, event))  # the hot path
+        return self._find_general(namespace, event) if found is None else found
+
+    def _find_general(self, namespace: str, event: str) -> tuple[Handler, bool] | None:
+        names = (event,) if event in LIFECYCLE_EVENTS else (event, ANY)
         for place in (namespace, ANY):
-            if event != ANY and (handler := functions.get((place, event))) is not None:
-                return handler, False
-            if event not in LIFECYCLE_EVENTS and (handler := functions.get((place, ANY))) is not None:
-                return handler, True
+            for name in names:
+                if (found := self._functions.get((place, name))) is not None:
+                    return found
         resolve = self._classes.get(namespace) or self._classes.get(ANY)
         return None if resolve is None else (resolve(event), False)
 
