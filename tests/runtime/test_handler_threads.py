@@ -188,7 +188,7 @@ def test_timer_is_armed_only_while_something_waits(hall: Hall) -> None:
 
 def test_handler_that_overran_is_handed_off_at_once(hall: Hall) -> None:
     """On its next call another thread starts the job behind it without waiting for the timer."""
-    slow = Handler(overran=SHORT_RUNS_TO_FORGET)
+    slow = Handler(overran=SHORT_RUNS_TO_FORGET + 1)
     first = hall.submit(handler=slow, blocking=True).wait()
     second = hall.submit(handler=slow, blocking=True).wait()
     third = hall.submit().wait()
@@ -207,13 +207,29 @@ def test_known_slow_handler_wakes_no_other_thread_while_nothing_waits(hall: Hall
 
 
 def test_handler_overruns_by_the_clock(hall: Hall) -> None:
-    """A call longer than the threshold marks its handler."""
+    """A call longer than the threshold is held against its handler; the second makes it known to be slow."""
     handler = Handler()
     job = hall.submit(handler=handler, blocking=True).wait()
     hall.moment += HAND_OFF_AFTER * 1.01
     job.may_end.set()
     hall.idle()
     assert handler.overran == SHORT_RUNS_TO_FORGET
+    job = hall.submit(handler=handler, blocking=True).wait()
+    hall.moment += HAND_OFF_AFTER * 1.01
+    job.may_end.set()
+    hall.idle()
+    assert handler.overran == 2 * SHORT_RUNS_TO_FORGET
+
+
+def test_handler_that_overran_once_is_not_handed_off(hall: Hall) -> None:
+    """Any handler overruns when its thread loses the processor, and another thread would only cost."""
+    once = Handler(overran=SHORT_RUNS_TO_FORGET)
+    held = hall.submit(handler=once, blocking=True).wait()
+    waiting = hall.submit()
+    assert hall.threads.threads == 1
+    assert not waiting.began.is_set()
+    held.may_end.set()
+    hall.idle()
 
 
 def test_handler_is_forgiven_after_a_number_of_short_calls(hall: Hall) -> None:
@@ -279,6 +295,34 @@ def test_parked_thread_ends_after_a_while(make_hall: Callable[..., Hall]) -> Non
     second.may_end.set()
     third = hall.submit().wait()
     assert third.thread == second.thread
+
+
+def test_thread_that_is_needed_in_the_moment_it_would_go_stays(hall: Hall) -> None:
+    """A parked thread that was made the runner just as its time was up takes the part, and only once."""
+
+    class Late(threading.Semaphore):
+        """A semaphore whose time is up just before it is released."""
+
+        def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+            if timeout is None:
+                return super().acquire(blocking)
+            with hall.threads._lock:
+                hall.threads._hand_off()
+            return False
+
+    slow = Handler(overran=100)
+    first = hall.submit(handler=slow, blocking=True).wait()
+    second = hall.submit(blocking=True).wait()
+    (worker,) = (worker for worker in hall.threads._workers if worker is not hall.threads._runner)
+    worker.wake = Late(0)
+    first.may_end.set()
+    hall.until(lambda: hall.threads._runner is worker)
+    third = hall.submit(blocking=True).wait()
+    assert third.thread == first.thread
+    second.may_end.set()
+    hall.until(lambda: len(hall.threads._parked) == 1)
+    third.may_end.set()
+    assert hall.submit().wait().thread == first.thread
 
 
 def test_exception_of_a_job_does_not_end_its_thread(hall: Hall) -> None:

@@ -21,7 +21,7 @@ HAND_OFF_AFTER = 0.005
 """Seconds inside one handler after which the next thread takes over."""
 
 SHORT_RUNS_TO_FORGET = 16
-"""Short calls after which a handler that overran once counts as short again."""
+"""Short calls after which a handler that overran is forgiven one time."""
 
 PARK_FOR = 60.0
 """Seconds without work after which a parked thread ends."""
@@ -31,7 +31,8 @@ class Pace(Protocol):
     """What is remembered of a handler between its calls.
 
     Attributes:
-        overran: how many short calls it still owes to count as short; 0 for a short handler.
+        overran: how many short calls it still owes until no overrun counts any more. Past what one overrun
+            costs it is known to be slow: once happens to any handler whose thread loses the processor.
     """
 
     overran: int
@@ -201,6 +202,7 @@ class HandlerThreads:
             False if the thread is to end.
         """
         with self._lock:
+            me.busy = False  # not before: who sees all idle finds a runner, or this thread free
             if self._stopping:
                 return False
             if self._runner is None:
@@ -222,7 +224,7 @@ class HandlerThreads:
             me.busy = True
             self._started += 1
             source.started += 1
-            if pace.overran:
+            if pace.overran > SHORT_RUNS_TO_FORGET:
                 self._runner = None  # before the look at the queue: what comes after it finds no runner
                 if self._jobs.qsize():
                     self._hand_off()
@@ -232,7 +234,8 @@ class HandlerThreads:
         except BaseException as error:  # noqa: BLE001 (the thread must go on)
             self._failed(error)
         if self._clock() - began > HAND_OFF_AFTER:
-            pace.overran = SHORT_RUNS_TO_FORGET
+            pace.overran = min(pace.overran, SHORT_RUNS_TO_FORGET) + SHORT_RUNS_TO_FORGET
         elif pace.overran:
             pace.overran -= 1
-        me.busy = False
+        if self._runner is me:
+            me.busy = False

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from carboy.engineio.packets import PROBE_ANSWER_PACKET
 from carboy.engineio.session import Session
 from carboy.engineio.states import Effect, SessionInput
-from carboy.exceptions import PacketError
 from carboy.runtime.hub import Hub
 from carboy.runtime.message import Message
 
@@ -60,11 +59,10 @@ class Upgrade:
         self._hub.schedule(self, self._hub.now() + timeout)
 
     def receive_text(self, packet: bytes) -> None:
-        """Takes a packet from the websocket before the switch."""
-        try:
-            effect = self._connection.session.receive_candidate(packet, self._hub.now())
-        except PacketError:
-            effect = Effect.DROP_CANDIDATE
+        """Takes a packet from the websocket before the switch; one that was dropped has nothing to say."""
+        if self._over:
+            return
+        effect = self._connection.session.receive_candidate(packet, self._hub.now())
         if effect is Effect.ANSWER_PROBE:
             self.websocket.write([PROBE_ANSWER])
             self._connection.hurry_poll()
@@ -76,7 +74,8 @@ class Upgrade:
 
     def receive_binary(self, data: bytes) -> None:
         """Refuses a binary message: an upgrade begins with a probe."""
-        self.fail()
+        if not self._over:
+            self.fail()
 
     def expire(self, now: float) -> float | None:
         """Gives up, because the time for the upgrade is over (called by the timer wheel)."""
@@ -92,6 +91,10 @@ class Upgrade:
         """Closes the websocket."""
         self._end()
         self.websocket.close(NORMAL_CLOSURE)
+
+    @property
+    def _over(self) -> bool:
+        return self._connection.upgrade is not self
 
     def _end(self) -> None:
         self._connection.upgrade = None
