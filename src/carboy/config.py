@@ -43,8 +43,9 @@ class Config:
         ping_timeout: seconds that an unanswered ping is given; then the client is gone ("ping timeout").
         upgrade_timeout: seconds that an upgrade may take; then the websocket is closed and polling goes on.
         connect_timeout: seconds within which a client must join a namespace; then it is closed.
-        poll_time: seconds that a poll may hold a thread of a WSGI server that does not show its sockets; then
+        poll_time: seconds that a poll may hold a thread of a WSGI server whose sockets cannot be moved; then
             it returns with nothing, and the client polls again.
+        poll_threads: polls that may do so at once; while there are more, each returns after 0.1 seconds.
         max_http_buffer_size: bytes of one message or one POST; a larger one is refused (413) or closed
             (1009).
         max_payload_packets: packets in one POST; more close the session.
@@ -82,6 +83,7 @@ class Config:
     upgrade_timeout: float = 10.0
     connect_timeout: float = 45.0
     poll_time: float = 5.0
+    poll_threads: int = 2
     max_http_buffer_size: int = 1_000_000
     max_payload_packets: int = 100_000
     max_attachments: int = 100
@@ -178,6 +180,7 @@ _COUNTS = (
     "max_queued_events",
     "max_output_bytes",
     "handler_threads",
+    "poll_threads",
 )
 
 

@@ -76,14 +76,14 @@ class _EventBase(EventSession):
     def _after_request_functions(self) -> list[Any]:
         return []
 
-    def begin(self) -> None:
+    def begin(self: Any) -> None:  # Any: how it enters and leaves is the layout's
         """Enter the contexts; they have been left again if opening a server-side session raises."""
         self._enter()
         saved = self.saved
         if appcontext_pushed.receivers or (saved is not None and saved.began is None):
             self._announce()
 
-    def end(self, error: BaseException | None) -> None:
+    def end(self: Any, error: BaseException | None) -> None:
         """Leave the contexts, also if saving a server-side session or a teardown function raises.
 
         Args:
@@ -97,7 +97,7 @@ class _EventBase(EventSession):
                 raise
         self._tear_down(error)
 
-    def _announce(self) -> None:
+    def _announce(self: Any) -> None:
         app, saved = self.app, self.saved
         try:
             if appcontext_pushed.receivers:
@@ -108,7 +108,7 @@ class _EventBase(EventSession):
             self._tear_down(error)
             raise
 
-    def _tear_down(self, error: BaseException | None) -> None:
+    def _tear_down(self: Any, error: BaseException | None) -> None:
         app = self.app
         if (
             app.teardown_request_funcs
@@ -163,16 +163,20 @@ if hasattr(flask_globals, "_cv_request"):
             """What builds URLs outside of a request."""
             return self.app.create_url_adapter(None)
 
-    class _Context(_EventBase, ctx.RequestContext):
+    class _Context(_EventBase, ctx.RequestContext):  # pyright: ignore[reportRedeclaration]
         """A request context, and the app context below it (Flask 3.0 and 3.1)."""
 
         # Where Flask keeps the session; since 3.1.3 its `session` is a property that reads it here.
-        _session = property(EventSession.read_session, EventSession.write_session)
+        _session: Any = property(EventSession.read_session, EventSession.write_session)
         if not hasattr(ctx.RequestContext, "session"):
-            session = _session
+            session: Any = _session
 
         def __init__(
-            self, client: ClientContext, saved: SavedSession | None, message: str | None, args: tuple[Any, ...]
+            self,
+            client: ClientContext,
+            saved: SavedSession | None,
+            message: str | None,
+            args: tuple[Any, ...],
         ) -> None:
             self.app = client.app
             self.client = client
@@ -216,7 +220,11 @@ else:
         _push_count: int = 0
 
         def __init__(
-            self, client: ClientContext, saved: SavedSession | None, message: str | None, args: tuple[Any, ...]
+            self,
+            client: ClientContext,
+            saved: SavedSession | None,
+            message: str | None,
+            args: tuple[Any, ...],
         ) -> None:
             self.app = client.app
             self.client = client

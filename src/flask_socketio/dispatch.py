@@ -206,7 +206,7 @@ class Dispatch:
 
     def _invoke(self, function: Callable[..., Any]) -> Invoke:
         """Return what the server calls for the events that a function answers."""
-        if type(self)._handle_event is not Dispatch._handle_event:
+        if type(self)._handle_event is not Dispatch._handle_event:  # noqa: SLF001 (our own)
 
             def invoke(client: Client, event: str, arguments: tuple[Any, ...]) -> Any:
                 return dispatch(

@@ -269,8 +269,8 @@ def _loss_teller(server: Server, event: str) -> Lost:
             return
         server.log.rarely(
             "lost acknowledgement",
-            "No acknowledgement of the event %r from the client %s: %s. The client's handler of this event must "
-            "call the function that it is handed as its last argument",
+            "No acknowledgement of the event %r from the client %s: %s. The client's handler of this event "
+            "must call the function that it is handed as its last argument",
             event,
             client.sid,
             why,

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from carboy.config import Config
 from carboy.front.asgi import ASGIApplication
 from carboy.front.green_threads import refuse_green_threads
+from carboy.front.uwsgi_options import refuse_uwsgi_without_threads
 from carboy.runtime.server import Server
 
 from .asgi import create_asgi_app
@@ -105,6 +106,7 @@ class SocketIO(Registration, Emitting):
         self.server = SocketIOServer(runtime, options.async_mode, options.legacy_falsy_to)
         if app is not None:
             refuse_green_threads()
+            refuse_uwsgi_without_threads()
             self._wrap(app, runtime, options)
 
     def _wrap(self, app: Flask, runtime: Server, options: Options) -> None:

@@ -30,7 +30,7 @@ def event_arguments(args: tuple[Any, ...]) -> list[Any]:
             f"emit() takes one value as its data, not {len(args)} (which gives multiple values for 'to'); "
             "put several arguments into a tuple: emit(event, (a, b))"
         )
-    return answer_arguments(args[0])
+    return answer_arguments(next(iter(args)))
 
 
 def answer_arguments(data: Any) -> list[Any]:

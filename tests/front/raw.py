@@ -1,4 +1,4 @@
-"""A client that sends bytes and reads frames; nothing in it knows what is right, so it can send what is wrong."""
+"""A client that sends bytes and reads frames; it knows no right, so it can send what is wrong."""
 
 from __future__ import annotations
 

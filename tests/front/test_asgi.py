@@ -131,6 +131,20 @@ def test_application_works_below_a_root_path() -> None:
     driven(test)
 
 
+def test_application_starts_the_hub_again_on_another_loop() -> None:
+    """A server without a lifespan that begins anew in one process leaves a hub on a loop that has ended."""
+    server = serving.make_server()
+
+    async def request() -> int:
+        channel = Channel({"type": "http.request"})
+        await ASGIApplication(server)(scope("http", serving.POLLING), channel.receive, channel.send)
+        assert server.hub.loop is asyncio.get_running_loop()
+        return int(channel.rest()[0]["status"])
+
+    assert [asyncio.run(request()) for _ in range(2)] == [200, 200]
+    server.hub.threads.stop()
+
+
 # Websockets
 
 

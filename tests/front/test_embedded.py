@@ -12,6 +12,8 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +136,11 @@ def test_server_does_not_wait_for_websockets_that_do_not_answer(monkeypatch: pyt
         assert time.monotonic() - began < 2
 
 
-def test_server_answers_a_poll_that_waits_at_a_stop() -> None:
+def test_server_answers_a_poll_that_waits_at_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """The poll returns with a close packet, and idle connections are closed."""
-    with serving.serve() as site, site.client() as client, site.client() as idle:
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 60)
+    serve = serving.serve(options={"timeout_keep_alive": 60})
+    with serve as site, site.client() as client, site.client() as idle:
         idle.request("GET", "/")
         client.begin("GET", site.polling(client))
         site.embedded.stop()
@@ -189,6 +193,26 @@ def test_server_cuts_off_requests_that_outlast_the_shutdown_timeout(caplog: pyte
         assert client.closed()
     leave.set()
     assert [record.message for record in caplog.records if record.exc_info] == []
+
+
+def test_server_aborts_peers_that_do_not_take_their_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that is not read holds a stop up no longer than the rest, and its connection is closed."""
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.02)
+    begun = threading.Event()
+
+    def endless(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        begun.set()
+        while True:
+            yield b"x" * 1_000_000
+
+    site = serving.Site(serving.make_server(), application=endless, shutdown_timeout=0.05)
+    site.start()
+    with site.client(receive_buffer=4096) as client:
+        client.begin("GET", "/endless")
+        assert begun.wait(serving.SECONDS)
+        site.stop()
+        assert not site.embedded._uvicorn.server_state.connections
 
 
 def test_server_refuses_new_sessions_while_it_stops() -> None:
@@ -255,7 +279,7 @@ def test_server_runs_beside_a_loop_that_runs_already() -> None:
 
 
 SCRIPT = """
-    import sys, threading, time, warnings
+    import asyncio, sys, time
     sys.path[:0] = {paths!r}
     import serving
     from carboy.front.embedded import EmbeddedServer
@@ -265,43 +289,51 @@ SCRIPT = """
         return serving.application(environ, start_response)
     server = serving.make_server()
     started = lambda port: print(port, flush=True)
-    EmbeddedServer(server, application, port=0, started=started, shutdown_timeout=30).run()
+    serve = EmbeddedServer(server, application, port=0, started=started, shutdown_timeout=30).run
+    async def inside_a_loop():
+        serve()
+    asyncio.run(inside_a_loop(), debug=False) if {inside_a_loop} else serve()
     print("after run", flush=True)
     import os
     os._exit(0)
 """
 
 
-def start_script(seconds: float = 0) -> tuple[subprocess.Popen[str], int]:
-    """Start a process that serves in its main thread, and return it with its port."""
+@contextmanager
+def script(*, seconds: float = 0, inside_a_loop: bool = False) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Serve in the main thread of a process; give the process and its port."""
     paths = [str(ROOT / "src"), str(ROOT / "tests" / "front")]
-    code = textwrap.dedent(SCRIPT.format(paths=paths, seconds=seconds))
+    code = textwrap.dedent(SCRIPT.format(paths=paths, seconds=seconds, inside_a_loop=inside_a_loop))
     command = [sys.executable, "-X", "dev", "-c", code]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, int(process.stdout.readline())
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_server_lets_the_code_after_run_run(number: signal.Signals) -> None:
-    """A signal ends `run`, not the process, with clients of both kinds there; nothing complains, even in dev mode."""
-    process, port = start_script()
-    with raw.Client(port) as client, raw.Client(port) as poller:
+@pytest.mark.parametrize(
+    ("number", "inside_a_loop"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)]
+)
+def test_server_lets_the_code_after_run_run(number: signal.Signals, inside_a_loop: bool) -> None:
+    """A signal ends `run`, not the process, with clients of both kinds there; dev mode has no complaint."""
+    running = script(inside_a_loop=inside_a_loop)
+    with running as (process, port), raw.Client(port) as client, raw.Client(port) as poller:
         client.upgrade(serving.WEBSOCKET)
         sid = raw.opened(poller.request("GET", serving.POLLING).body)["sid"]
         poller.begin("GET", f"{serving.POLLING}&sid={sid}")
         raw.opened(client.read_text())
         os.kill(process.pid, number)
         assert client.read_close() == 1001
-    output, errors = process.communicate(timeout=serving.SECONDS)
+        client.send(raw.frame(raw.CLOSE))
+        output, errors = process.communicate(timeout=serving.SECONDS)
     assert (output, errors, process.returncode) == ("after run\n", "", 0)
 
 
 def test_server_is_forced_by_a_second_sigint() -> None:
     """The second Ctrl+C does not wait for the requests under way."""
-    process, port = start_script(seconds=20)
-    assert process.stdout is not None
-    with raw.Client(port) as client, raw.Client(port) as idle:
+    running = script(seconds=20)
+    with running as (process, port), raw.Client(port) as client, raw.Client(port) as idle:
         idle.request("GET", "/socket.io/")
         client.begin("GET", "/slow")
         assert process.stdout.readline() == "entered\n"

@@ -122,6 +122,7 @@ class Peer:
         self.world = world
         self.wire = Wire(transport)
         self.connection: Connection = world.server.open_session(environ, transport)
+        self.wire.bind(self.connection)
         self.connection.open(self.wire)
         self._read = 0
 

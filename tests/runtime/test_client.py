@@ -64,6 +64,8 @@ def test_what_comes_before_the_acceptance_is_held_in_order(client: Client, carri
     client.move(ClientInput.ACCEPT)
     client.release()
     assert carrier.sent == messages
+    client.release()
+    assert carrier.sent == messages
 
 
 def test_refused_client_gets_nothing(client: Client, carrier: Carrier) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from carboy.engineio.session import Session
 from carboy.engineio.states import SessionInput
 from carboy.exceptions import LimitError, PacketError
 from carboy.runtime.client import Client
@@ -242,6 +243,43 @@ def test_bound_of_one_pauses_and_resumes_for_each_event(make_world: Callable[...
         world.until(lambda: peer.wire.reading)
     world.settle()
     assert done == list(range(300))
+
+
+class LateSession(Session):
+    """A session that lets threads go on between two steps of the loop."""
+
+    __slots__ = ()
+    wait: Callable[[], None]
+
+    @property
+    def closed(self) -> bool:
+        """Waits, and tells the truth."""
+        self.wait()
+        return super().closed
+
+
+def test_pause_that_comes_too_late_is_taken_back(make_world: Callable[..., Any]) -> None:
+    """Threads that take all that waits before they can see the pause ask for nothing: the loop looks."""
+    world = make_world(max_queued_events=1, handler_threads=1)
+    inside, go = threading.Event(), threading.Event()
+    world.on("block")(lambda client: (inside.set(), go.wait(10)))
+    world.on("e")(lambda client: None)
+    other, peer = world.peer(), world.peer()
+    other.join()
+    peer.join()
+    other.emit("block")
+    assert inside.wait(10)
+
+    def wait() -> None:
+        go.set()
+        while peer.connection.started != peer.connection.submitted:
+            pass
+
+    LateSession.wait = staticmethod(wait)
+    peer.connection.session.__class__ = LateSession
+    peer.emit("e")
+    assert (peer.wire.reading, peer.connection.paused) == (True, False)
+    assert any("max_queued_events" in line for line in world.warnings())
 
 
 @pytest.mark.parametrize("async_handlers", [True, False])

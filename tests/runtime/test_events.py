@@ -12,7 +12,8 @@ from carboy.exceptions import ArgumentsError
 from carboy.runtime.client import Client
 from carboy.runtime.events import ack_arguments
 from carboy.runtime.handlers import Handler
-from carboy.socketio.packets import ACK
+from carboy.socketio.packets import ACK, CONNECT, EVENT
+from carboy.transports.memory import MemoryConnection
 
 
 @pytest.mark.parametrize(
@@ -146,6 +147,19 @@ def test_result_that_cannot_be_encoded_is_the_handler_s_fault(
     assert len(world.tracebacks()) == 1
     assert "'e'" in world.warnings()[0]
     assert not peer.connection.session.closed
+
+
+def test_in_memory_client_gets_results_and_exceptions_at_once(world: Any) -> None:
+    """The acknowledgement has arrived when the event was sent, and an exception is raised in the test."""
+    world.on("e")(lambda client, number: 1 / number)
+    memory = MemoryConnection(world.server, {})
+    memory.submit(CONNECT, "/", None, None)
+    memory.submit(EVENT, "/", 1, ["e", 2])
+    assert memory.transport.received[-1] == (ACK, "/", 1, [0.5])
+    with pytest.raises(ZeroDivisionError):
+        memory.submit(EVENT, "/", 2, ["e", 0])
+    assert world.warnings() == []
+    memory.hang_up()
 
 
 def test_acknowledgement_reaches_what_waits_for_it(world: Any) -> None:

@@ -170,6 +170,37 @@ def test_runner_that_has_gone_on_meanwhile_keeps_its_part(hall: Hall) -> None:
     assert third.wait().thread != second.thread
 
 
+def test_runner_that_ends_its_job_while_it_is_looked_at_keeps_its_part(hall: Hall) -> None:
+    """Two threads never take jobs at once: the one that has gone on goes on, and no other comes."""
+    first = hall.submit(blocking=True).wait()
+    second = hall.submit()
+    (worker,) = hall.threads._workers
+    busy = type(worker).busy
+
+    class Ending(type(worker)):
+        """A thread that ends its job, and takes the next, right after it was seen inside it."""
+
+        __slots__ = ()
+
+        @property
+        def busy(self) -> bool:
+            """Tells the truth, which is another one a moment later."""
+            seen: bool = busy.__get__(self)
+            first.may_end.set()
+            hall.until(lambda: not hall.threads._jobs.qsize())
+            return seen
+
+        @busy.setter
+        def busy(self, value: bool) -> None:
+            busy.__set__(self, value)
+
+    hall.threads._started_when_armed = hall.threads._started
+    worker.__class__ = Ending
+    hall.threads.check()
+    assert second.wait().thread == first.thread
+    assert hall.threads.threads == 1
+
+
 def test_timer_is_armed_only_while_something_waits(hall: Hall) -> None:
     """One timer for any number of jobs, armed again while jobs wait, and not after that."""
     blocked = hall.submit(blocking=True).wait()

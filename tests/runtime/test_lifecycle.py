@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from carboy.exceptions import ConnectionRefusedError, PacketError
+from carboy.exceptions import ConnectionRefusedError, NotConnectedError, PacketError
 from carboy.runtime.client import Client
 from carboy.runtime.lifecycle import refusal_data
 from carboy.socketio.packets import CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
 from carboy.socketio.states import ClientState
+from carboy.transports.memory import MemoryConnection
 
 
 class Story:
@@ -472,6 +473,31 @@ def test_exception_of_a_disconnect_handler_is_logged_and_the_client_goes(story: 
     assert [type(error) for error in story.world.tracebacks()] == [ZeroDivisionError]
     assert story.world.server.lifecycle.leaving == {}
     assert story.client.state is ClientState.GONE
+
+
+# In-memory clients
+
+
+def test_in_memory_client_lives_in_its_caller_s_thread(make_world: Callable[..., Any]) -> None:
+    """Connecting, being thrown out and coming back need neither loop nor thread."""
+    world = make_world()
+    world.hub.detach()
+    notes: list[Any] = []
+    world.on("connect")(lambda client, environ, auth: auth)
+    world.on("disconnect")(lambda client, reason: notes.append(reason))
+    memory = MemoryConnection(world.server, {})
+    memory.submit(CONNECT, "/", None, {"welcome": True})
+    sid = memory.clients["/"].sid
+    world.server.disconnect(sid)
+    assert notes == ["server disconnect"]
+    assert [type for type, *_ in memory.transport.received] == [CONNECT, DISCONNECT]
+    with pytest.raises(NotConnectedError):
+        world.server.client(sid)
+    memory.submit(CONNECT, "/", None, None)
+    memory.hang_up()
+    assert notes == ["server disconnect", "transport close"]
+    assert world.server.adapter.namespaces() == ()
+    world.hub.attach(world.loop)
 
 
 # always_connect

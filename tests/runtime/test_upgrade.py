@@ -106,6 +106,20 @@ def test_failed_upgrade_costs_the_websocket_only(
     assert candidate.connection.transport is again
 
 
+def test_dropped_candidate_has_nothing_to_say(candidate: Candidate) -> None:
+    """What a websocket sends after it was dropped does not count for the one that tries after it."""
+    candidate.say(b"4x")
+    again = type(candidate.websocket)()
+    candidate.connection.attach(again)
+    candidate.say(b"2probe", b"5")
+    candidate.websocket.receiver.receive_binary(b"x")
+    assert candidate.connection.transport is candidate.poll
+    assert (candidate.websocket.packets, again.closed) == ([], None)
+    again.receiver.receive_text(b"2probe")
+    again.receiver.receive_text(b"5")
+    assert candidate.connection.transport is again
+
+
 def test_time_for_the_upgrade_ends_with_the_switch(candidate: Candidate) -> None:
     """No timer is left of an upgrade that is over."""
     candidate.say(b"2probe", b"5")

@@ -179,7 +179,7 @@ def test_websocket_tells_why_the_peer_is_gone(code: int | None, reason: str) -> 
 
 
 def test_websocket_counts_what_the_server_is_slow_to_take() -> None:
-    """The connection counts from the high water mark on, to the low one; nothing is lost and order is kept."""
+    """The connection counts from the high water mark to the low one; nothing is lost and order is kept."""
     messages = [Message(b"4" + b"%06d" % number + b"x" * 993) for number in range(100)]
 
     async def test(server: Server) -> None:

@@ -203,7 +203,7 @@ def test_post_stops_at_the_packet_that_breaks_a_rule() -> None:
 
 def test_post_with_too_many_packets_ends_the_session() -> None:
     """The number of packets in a body is bounded by an option, whatever their size."""
-    server, seen = recording(max_payload_packets=10)
+    server, _ = recording(max_payload_packets=10)
 
     async def test(poller: Poller) -> None:
         await poller.open()
@@ -214,12 +214,16 @@ def test_post_with_too_many_packets_ends_the_session() -> None:
 
 
 def test_post_of_the_client_s_close_packet_is_answered() -> None:
-    """The POST gets "ok", the poll that waits a NOOP; packets behind the close are dropped."""
+    """The POST gets "ok", the poll that waits a NOOP; packets behind the close are dropped, a CONNECT too."""
 
     async def test(poller: Poller, seen: list) -> None:
+        async def connect(client, environ, auth):
+            seen.append("connect")
+
+        serving.on(poller.endpoint._server, "connect", connect)
         waiting = poller.begin(poller.poll())
         await settle()
-        assert (await poller.post(b'1\x1e42["tell",1]')).body == b"ok"
+        assert (await poller.post(b'1\x1e42["tell",1]\x1e40')).body == b"ok"
         assert (await waiting).body == b"6"
         await settle()
         assert seen == ["client disconnect"]
@@ -325,7 +329,7 @@ def test_close_that_nobody_asks_for_is_forgotten_after_a_time(monkeypatch: pytes
         connections = poller.endpoint._server.connections
         close(poller)
         assert connections
-        while connections:
+        while connections:  # noqa: ASYNC110  # a timer of the server ends it
             await asyncio.sleep(0)
 
     polled(test)
@@ -428,7 +432,7 @@ def test_upgrade_whose_websocket_is_lost_leaves_polling_as_it_was() -> None:
 
 
 def test_second_upgrade_is_refused() -> None:
-    """While a websocket is attached, and after the switch, another is closed at once; the first is not concerned."""
+    """While a websocket is attached, and after the switch, another is closed; the first is not concerned."""
 
     async def test(poller: Poller, seen: list) -> None:
         first = await begin_upgrade(poller)
@@ -450,7 +454,7 @@ def test_upgrade_that_takes_too_long_is_given_up() -> None:
         await poller.join()
         websocket = await begin_upgrade(poller)
         websocket.receiver.receive_text(b"2probe")
-        while websocket.closed is None:
+        while websocket.closed is None:  # noqa: ASYNC110  # as above
             await asyncio.sleep(0)
         assert (await poller.post(b"3")).body == b"ok"
 
@@ -458,7 +462,7 @@ def test_upgrade_that_takes_too_long_is_given_up() -> None:
 
 
 def test_upgrade_keeps_a_client_paused() -> None:
-    """A POST that is held back returns with the switch, and the websocket is not read until the client is resumed."""
+    """A POST that is held back returns with the switch; the websocket is not read until the client is."""
 
     async def test(poller: Poller, seen: list) -> None:
         websocket = await begin_upgrade(poller)

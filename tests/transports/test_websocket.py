@@ -102,13 +102,23 @@ VIOLATIONS = {
 
 @pytest.mark.parametrize(("data", "code"), VIOLATIONS.values(), ids=VIOLATIONS)
 def test_websocket_fails_a_peer_that_breaks_a_rule(site: serving.Site, data: bytes, code: int) -> None:
-    """The peer gets a close frame with the code for it and an orderly end; handlers hear of a transport error."""
+    """The peer gets a close frame with its code and an orderly end; handlers hear of a transport error."""
     with site.websocket() as client:
         client.send(data)
         assert client.read_close() == code
         assert site.reason() == "transport error"
         client.send(frame(CLOSE, close_body(code)))
         assert client.closed()
+
+
+def test_websocket_reads_nothing_behind_a_broken_rule(site: serving.Site) -> None:
+    """What was read together with the broken frame is dropped, whoever finds it broken."""
+    for broken in (frame(TEXT, b"3\xff"), frame(PING, b"", reserved=1), frame(TEXT, b"9"), frame(0x3)):
+        with site.websocket() as client:
+            client.send(broken + frame(TEXT, b'42["tell",1]'))
+            client.read_close()
+            assert site.next_seen()[0] == "connect"
+            assert site.next_seen() == ("disconnect", "transport error")
 
 
 def test_websocket_failure_is_not_a_reset_while_the_peer_still_sends(site: serving.Site) -> None:
@@ -155,7 +165,7 @@ def test_websocket_takes_many_fragments_that_are_not_small(site: serving.Site) -
     "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1014, 3000, 4000, 4999]
 )
 def test_websocket_echoes_the_code_of_a_close(site: serving.Site, code: int) -> None:
-    """A close frame is answered with its code, then the connection ends; handlers hear of a transport close."""
+    """A close frame is answered with its code, and the end follows; handlers hear of a transport close."""
     with site.websocket() as client:
         client.send(frame(CLOSE, close_body(code, "bye \u00e9".encode())))
         assert client.read_close() == code
@@ -200,7 +210,7 @@ def test_websocket_reads_nothing_behind_a_close_frame(site: serving.Site) -> Non
 
 
 def test_websocket_waits_for_the_answer_to_its_close_frame(site: serving.Site) -> None:
-    """When the server closes, messages under way are dropped, and the connection ends with the peer's frame."""
+    """After a close by the server, messages under way are dropped, and the peer's frame is the end."""
     with site.websocket() as client:
         connection = only_connection(site)
         site.call(connection.transport.close, 1000)
@@ -214,7 +224,7 @@ def test_websocket_waits_for_the_answer_to_its_close_frame(site: serving.Site) -
 def test_websocket_cuts_off_a_peer_that_does_not_answer_a_close_frame(
     site: serving.Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wait for the peer's close frame is bounded, and so is the wait for the end of a failed connection."""
+    """The wait for the peer's close frame is bounded, and so is that for the end of a failed connection."""
     monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.02)
     with site.websocket() as closed, site.websocket() as failed:
         first, _ = site.server.connections.values()
@@ -251,7 +261,7 @@ def test_websocket_leaves_nothing_behind(site: serving.Site) -> None:
 
 
 def test_websocket_delivers_everything_in_order_to_a_stalled_reader(site: serving.Site) -> None:
-    """Direct sends, joined frames, and large messages arrive intact and in order, however slowly they are read."""
+    """Direct sends, joined frames and large messages arrive intact and in order, however slow the reader."""
     texts = [
         f"4{number}:" + raw.random_text(size) for number, size in enumerate([10, 8191, 8192, 70_000] * 12)
     ]
@@ -264,8 +274,11 @@ def test_websocket_delivers_everything_in_order_to_a_stalled_reader(site: servin
 
     with site.websocket(join=False, receive_buffer=4096) as client:
         connection = only_connection(site)
+        site.call(lambda: (connection.send(Message(b"4" + b"x" * 6_000_000)), connection.flush()))
+        assert site.call(lambda: connection.stalled)
         site.call(burst, connection, 0)
         site.call(burst, connection, 1)
+        assert len(client.read_text()) == 6_000_001
         expected = texts[0::2] + texts[1::2]
         assert [client.read_text() for _ in texts] == expected
 
@@ -310,8 +323,11 @@ def test_websocket_pings_of_a_peer_that_does_not_read_cost_nothing(site: serving
 # Back-pressure and memory
 
 
-def test_websocket_reads_nothing_while_it_is_paused(site: serving.Site) -> None:
+def test_websocket_reads_nothing_while_it_is_paused(
+    site: serving.Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A paused websocket leaves bytes in the socket; resumed, it has lost none; a close is not held up."""
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 60)
     with site.websocket() as client:
         connection = only_connection(site)
         site.next_seen()

@@ -107,12 +107,9 @@ class EmbeddedServer:
     def _serve_in_thread(self) -> None:
         thread = threading.Thread(target=self._serve_and_keep_error, name="carboy-server")
         thread.start()
-        while thread.is_alive():
-            try:
+        with self._uvicorn.capture_signals():  # the loop that runs already may have its own idea of Ctrl+C
+            while thread.is_alive():
                 thread.join(TICK)
-            except KeyboardInterrupt:  # noqa: PERF203  # each of them counts
-                self._uvicorn.force_exit = self._uvicorn.should_exit  # the second one forces
-                self.stop()
         if self._error is not None:
             raise self._error
 

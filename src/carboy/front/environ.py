@@ -81,7 +81,7 @@ def build_environ(
 
 def environ_of_scope(scope: Mapping[str, Any]) -> dict[str, Any]:
     """Builds the WSGI environment of an ASGI scope, HTTP or websocket."""
-    scheme = scope.get("scheme", "http")
+    scheme: str = scope.get("scheme", "http")
     return build_environ(
         method=scope.get("method", "GET"),
         path=_to_wsgi(path_of_scope(scope)),

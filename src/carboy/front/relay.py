@@ -5,50 +5,15 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 
 CHUNK = 65536
-
-MAX_RELAYS = 64
-"""Threads that carry websockets, at most, where nothing else bounds the threads of the server."""
 
 SEND_TIME = 30.0
 """Seconds that a peer may take to accept bytes."""
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether the server stops."""
-
-
-class Relays:
-    """Counts the threads that carry bytes.
-
-    Args:
-        threads: the threads that the server has; None for any number.
-    """
-
-    def __init__(self, threads: int | None) -> None:
-        # One thread is left for everything else.
-        self.bound = MAX_RELAYS if threads is None else max(0, min(MAX_RELAYS, threads - 1))
-        self._free = self.bound
-        self._lock = threading.Lock()
-
-    @property
-    def available(self) -> bool:
-        """Whether one more may begin."""
-        return self._free > 0
-
-    def acquire(self) -> bool:
-        """Takes a place; False if there is none."""
-        with self._lock:
-            taken = self._free > 0
-            self._free -= taken
-            return taken
-
-    def release(self) -> None:
-        """Gives a place back."""
-        with self._lock:
-            self._free += 1
 
 
 def relay(shown: socket.socket, ours: socket.socket, stopping: Callable[[], bool] = lambda: False) -> None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from carboy.engineio.requests import is_websocket_upgrade
-from carboy.exceptions import LimitError, RequestError
+from carboy.exceptions import ConfigurationError, LimitError, RequestError
 from carboy.front.background import BackgroundHub
 from carboy.front.gunicorn_worker import count_threads, is_stopping
 from carboy.front.handover import can_move, find_socket, lasting, take_socket
+from carboy.front.held_polls import HeldPolls
 from carboy.front.http_text import status_line
 from carboy.front.moved_poll import MovedPoll
-from carboy.front.relay import Relays, relay
+from carboy.front.places import Places
+from carboy.front.relay import relay
 from carboy.runtime.connection import Connection
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
@@ -29,7 +32,13 @@ from carboy.transports.websocket import QuietLogger, take_over
 StartResponse = Callable[..., Any]
 
 HOLD_BEFORE_MOVE = 0.02
-"""Seconds that a poll waits on its thread before its socket moves: most answers to a client's own events come within."""
+"""Seconds that a poll waits on its thread before its socket moves: most answers to a client's own events come within.
+
+What moves is closed after its answer, and a new connection for the next poll costs more than the poll.
+"""
+
+MANY = 64
+"""Threads that may do the same at once, where the server has any number of threads."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that websockets are given at the end to answer the close frame."""
@@ -48,7 +57,7 @@ class WSGIFront:
         self._shutdown_timeout = shutdown_timeout
         self._endpoint = Endpoint(server)
         self._logger = QuietLogger(server.log)
-        self._relays: Relays | None = None
+        self._places: _Places | None = None
         self._told: set[str] = set()
         self.hub = BackgroundHub(server, self._finish, shutdown_timeout)
 
@@ -59,8 +68,9 @@ class WSGIFront:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request (PEP 3333)."""
-        shown = find_socket(environ)
         try:
+            self.hub.start()
+            shown = find_socket(environ)
             if is_websocket_upgrade(environ):
                 return self._websocket(environ, start_response, shown)
             if environ["REQUEST_METHOD"] == "GET":
@@ -69,6 +79,9 @@ class WSGIFront:
             return _reply(self.hub.run(self._endpoint.serve(environ, exchange)), start_response)
         except RequestError as error:
             return _reply(self._endpoint.refusal(environ, error), start_response)
+        except ConfigurationError as error:
+            self._tell_once("%s", error)
+            return _reply(Reply(503, [("Content-Type", "text/plain")], b"See the log of the server"), start_response)
 
     # Polls
 
@@ -77,25 +90,30 @@ class WSGIFront:
     ) -> Iterable[bytes]:
         exchange = _Exchange(b"")
         movable = shown is not None and can_move(shown)
-        websockets = movable or (shown is not None and self._relays_for(environ).available)
+        websockets = movable or (shown is not None and self._places_of(environ).relays.available)
         serving = self._endpoint.serve(lasting(environ), exchange, websockets=websockets)
-        task, done = self.hub.run(_begin(serving, self._patience(environ, movable)))
+        if shown is None or not movable:
+            held = self._places_of(environ).held
+            return _reply(self.hub.run(_hold(serving, held, exchange)), start_response)
+        task, done = self._wait_a_little(serving, environ)
         if done:
             return _reply(task.result(), start_response)
-        if movable and shown is not None:
-            ours, remains = take_socket(shown)
-            self.hub.call(self._finish_elsewhere, task, exchange, ours)
-            start_response("200 OK", [("Connection", "close")])
-            return remains
-        self.hub.call(exchange.returned.set)
-        return _reply(self.hub.run(_end(task)), start_response)
+        ours, remains = take_socket(shown)
+        self.hub.call(self._finish_elsewhere, task, exchange, ours)
+        start_response("200 OK", [("Connection", "close")])
+        return remains
 
-    def _patience(self, environ: dict[str, Any], movable: bool) -> float:
-        """Returns the seconds that a poll may hold its thread."""
-        if not movable:
-            return self._server.config.poll_time
-        # On the only thread there is, nothing that would answer it can happen meanwhile.
-        return HOLD_BEFORE_MOVE if environ.get("wsgi.multithread") else 0
+    def _wait_a_little(
+        self, serving: Coroutine[Any, Any, Reply], environ: dict[str, Any]
+    ) -> tuple[asyncio.Task[Reply], bool]:
+        """Waits for a reply on this thread; returns its task, and whether it is done."""
+        waiting = self._places_of(environ).waiting
+        if not waiting.acquire():
+            return self.hub.run(_begin(serving, 0))
+        try:
+            return self.hub.run(_begin(serving, HOLD_BEFORE_MOVE))
+        finally:
+            waiting.release()
 
     def _finish_elsewhere(self, task: asyncio.Task[Reply], exchange: _Exchange, ours: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -145,7 +163,7 @@ class WSGIFront:
         start_response: StartResponse,
     ) -> Iterable[bytes]:
         """Carries the bytes of a socket on this thread until it is closed."""
-        relays = self._relays_for(environ)
+        relays = self._places_of(environ).relays
         if not relays.acquire():
             raise RequestError(3, "Too many websockets over TLS", 503)
         self._tell_once(
@@ -164,10 +182,18 @@ class WSGIFront:
         start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "close")])
         return []
 
-    def _relays_for(self, environ: dict[str, Any]) -> Relays:
-        if self._relays is None:
-            self._relays = Relays(count_threads(bool(environ.get("wsgi.multithread"))))
-        return self._relays
+    def _places_of(self, environ: dict[str, Any]) -> _Places:
+        """Returns what the server's threads allow."""
+        if self._places is None:
+            config = self._server.config
+            threads = count_threads(bool(environ.get("wsgi.multithread")))
+            half = MANY if threads is None else threads // 2
+            self._places = _Places(
+                waiting=Places(half),
+                relays=Places(MANY if threads is None else min(MANY, threads - 1)),
+                held=HeldPolls(min(config.poll_threads, half), config.poll_time),
+            )
+        return self._places
 
     # The log, and the end
 
@@ -180,6 +206,21 @@ class WSGIFront:
         self._endpoint.closing = True
         await drain(self._server, self._shutdown_timeout)
         await self._endpoint.finish(CLOSE_TIMEOUT)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """How many threads may do what at once.
+
+    Attributes:
+        waiting: wait with a poll whose socket then moves.
+        relays: carry a websocket over TLS.
+        held: wait with a poll whose socket cannot move.
+    """
+
+    waiting: Places
+    relays: Places
+    held: HeldPolls
 
 
 class _Exchange:
@@ -220,14 +261,14 @@ class _Opening(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._opened, transport)
 
 
-async def _begin(serving: Any, patience: float) -> tuple[asyncio.Task[Reply], bool]:
+async def _begin(serving: Coroutine[Any, Any, Reply], patience: float) -> tuple[asyncio.Task[Reply], bool]:
     task: asyncio.Task[Reply] = asyncio.ensure_future(serving)
     done, _ = await asyncio.wait((task,), timeout=patience)
     return task, bool(done)
 
 
-async def _end(task: asyncio.Task[Reply]) -> Reply:
-    return await task
+async def _hold(serving: Coroutine[Any, Any, Reply], held: HeldPolls, exchange: _Exchange) -> Reply:
+    return await held.hold(asyncio.ensure_future(serving), exchange.returned.set)
 
 
 def _read_body(environ: dict[str, Any], limit: int) -> bytes | LimitError:

@@ -135,8 +135,10 @@ class HandlerThreads:
             return
         with self._lock:
             runner = self._runner
-            if runner is None or (runner.busy and self._started == self._started_when_armed):
+            if runner is None:
                 self._hand_off()
+            elif runner.busy and self._started == self._started_when_armed:
+                self._replace(runner)
         self._watch()
 
     def stop(self) -> None:
@@ -166,6 +168,18 @@ class HandlerThreads:
             self._runner.wake.release()
         elif len(self._workers) < self._bound:
             self._start_worker()
+
+    def _replace(self, runner: _Worker) -> None:
+        """Hands over, unless the runner ends its job in this very moment; the lock is held.
+
+        At the end of a job it takes no lock: it says that it is not busy, and then looks whether it is the
+        runner; here it is the other way round. So it takes no further job while somebody else has the part.
+        """
+        self._runner = None
+        if runner.busy:
+            self._hand_off()
+        else:
+            self._runner = runner
 
     def _start_worker(self) -> None:
         worker = _Worker()
@@ -205,7 +219,7 @@ class HandlerThreads:
             me.busy = False  # not before: who sees all idle finds a runner, or this thread free
             if self._stopping:
                 return False
-            if self._runner is None:
+            if self._runner is None or self._runner is me:
                 self._runner = me
                 return True
             self._parked.append(me)

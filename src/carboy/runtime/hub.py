@@ -186,7 +186,7 @@ class Hub:
         loop = self._loop
         if loop is None:
             return  # `attach` will see to it
-        try:  # noqa: SIM105 (on the path of each event under light load, where contextlib would show)
+        try:  # not contextlib.suppress, which shows on the path of an event under light load
             if threading.get_ident() == self._thread:
                 loop.call_soon(self.drain)
             else:

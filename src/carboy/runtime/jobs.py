@@ -97,6 +97,8 @@ class Jobs:
         elif self._one_at_a_time:
             connection.queue = deque()
             self._begin(connection, job)
+        elif job[1].is_async and connection.submitted == connection.started:
+            self._begin(connection, job)  # nothing is before it: the way of an application of coroutines
         else:
             connection.queue = deque((job,))
             connection.held += 1
@@ -245,6 +247,3 @@ def complete(awaitable: Awaitable[Any]) -> Any:
         return asyncio.run(wait())
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(contextvars.copy_context().run, asyncio.run, wait()).result()
-
-
-_complete = complete

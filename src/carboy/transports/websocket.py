@@ -105,6 +105,8 @@ class WebSocket(picows.WSListener):
 
     _receive_text: Callable[[bytes], None]
     _receive_binary: Callable[[bytes], None]
+    _send: Any
+    _write: Any
 
     def __init__(self, max_bytes: int, live: set[WebSocket], opened: Callable[[WebSocket], Carried]) -> None:
         self._max_bytes = max_bytes
@@ -386,5 +388,5 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _may_be_sent(code: int) -> bool:
-    """Returns whether a close code may stand in a frame (RFC 6455 section 7.4, and the registry for 1012 on)."""
+    """Returns whether a close code may stand in a frame (RFC 6455 section 7.4 and its registry)."""
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999

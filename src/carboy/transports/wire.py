@@ -85,7 +85,7 @@ class Wire:
         return known
 
     def close(self) -> None:
-        """Does nothing: picows closes after an error with bytes unread, and the close frame might get lost."""
+        """Does nothing: picows closes with bytes unread, and the close frame might get lost."""
 
     # As a logger
 

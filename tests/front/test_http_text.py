@@ -1,0 +1,20 @@
+"""HTTP responses as text."""
+
+from __future__ import annotations
+
+from carboy.front.http_text import response_head, status_line
+from carboy.transports.rewriting import Reply
+
+
+def test_status_line_has_code_and_phrase() -> None:
+    """As WSGI wants it."""
+    assert status_line(413).startswith("413 ")
+    assert status_line(200) == "200 OK"
+
+
+def test_head_tells_length_and_end() -> None:
+    """RFC 9112 sections 6.2 and 9.6."""
+    head = response_head(Reply(400, [("Content-Type", "text/plain")], b"no"))
+    assert head == (
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+    )
