@@ -27,7 +27,7 @@ def create_asgi_app(
     # Here, since only this kind of server needs it.
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415
 
-    wsgi: Any = WSGIMiddleware(app, workers=http_threads)
+    wsgi: Any = WSGIMiddleware(app, workers=http_threads)  # type: ignore[arg-type]  # two spellings of WSGI
 
     async def flask(scope: Scope, receive: Receive, send: Send) -> None:
         async def hear() -> Any:

@@ -117,11 +117,9 @@ class _EventBase(EventSession):
             or appcontext_tearing_down.receivers
             or appcontext_popped.receivers
             or self.client.needs_pop
-            or not self._is_entered_once()
+            or not self._leave()
         ):
             self.pop(error)
-        else:
-            self._leave()
 
     @cached_property
     def url_adapter(self) -> MapAdapter | None:
@@ -199,15 +197,16 @@ if hasattr(flask_globals, "_cv_request"):
             app_context = _AppContext(self.app)
             self._cv_tokens = [(_active_request.set(self), app_context)]
 
-        def _is_entered_once(self) -> bool:
-            """Tell whether nothing pushed the contexts again without popping them."""
-            return len(self._cv_tokens) == len(self._cv_tokens[0][1]._cv_tokens) == 1  # type: ignore[union-attr]
-
-        def _leave(self) -> None:
-            """Do what `pop` does where the app has nothing to run."""
-            token, app_context = self._cv_tokens.pop()
+        def _leave(self) -> bool:
+            """Do what `pop` does where the app has nothing to run, unless something pushed again and is not popped."""
+            tokens: Any = self._cv_tokens
+            token, app_context = tokens[0]
+            if len(tokens) != 1 or len(app_context._cv_tokens) != 1:
+                return False
+            tokens.clear()
             _active_request.reset(token)
-            _active.reset(app_context._cv_tokens.pop())  # type: ignore[union-attr]
+            _active.reset(app_context._cv_tokens.pop())
+            return True
 
 else:
     _innermost = _active
@@ -250,12 +249,12 @@ else:
             self._push_count = 1
             self._cv_token = _active.set(self)
 
-        def _is_entered_once(self) -> bool:
-            return self._push_count == 1
-
-        def _leave(self) -> None:
+        def _leave(self) -> bool:
+            if self._push_count != 1:
+                return False
             _active.reset(self._cv_token)  # type: ignore[arg-type]
             self._cv_token, self._push_count = None, 0
+            return True
 
 
 class ClientContext:

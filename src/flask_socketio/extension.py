@@ -117,20 +117,22 @@ class SocketIO(Registration, Emitting):
             inner = self.sockio_mw.wsgi_app  # a second init_app replaces the first
         elif find_early_proxy_fix(inner):
             runtime.log.warning(
-                "ProxyFix was put around the application before SocketIO(app) or init_app(app), so it does not see the"
-                " requests of Socket.IO; put it on after them"
+                "ProxyFix was put around the application before SocketIO(app) or init_app(app), so it does not"
+                " see the requests of Socket.IO; put it on after them"
             )
         self.sockio_mw = _SocketIOMiddleware(self.server, app, inner, runtime, options.shutdown_timeout)
         app.wsgi_app = self.sockio_mw  # type: ignore[method-assign]  # Flask's documented way to add middleware
         self._make_asgi_app = cache(
-            partial(create_asgi_app, app, runtime, self.sockio_mw, options.http_threads, options.shutdown_timeout)
+            partial(
+                create_asgi_app, app, runtime, self.sockio_mw, options.http_threads, options.shutdown_timeout
+            )
         )
 
     @property
     def asgi_app(self) -> ASGIApplication:
         """The application for an ASGI server (uvicorn, hypercorn, granian, daphne), always the same one.
 
-        Flask's routes are served beside it, by `http_threads` threads (10 by default, an option of `init_app`).
+        Flask's routes are served beside it, by `http_threads` threads (an option of `init_app`).
 
         Raises:
             RuntimeError: if `init_app` was not called with an application.

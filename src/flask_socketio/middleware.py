@@ -1,7 +1,8 @@
-"""The WSGI middleware that `init_app` puts around an application: Socket.IO below its path, Flask everywhere else.
+"""The WSGI middleware around an application: Socket.IO below its path, Flask everywhere else.
 
-It is the innermost middleware there is, so what others outside it make of the environment (ProxyFix, say) holds for Socket.IO
-too. Where requests do not come through WSGI at all, `rewrite` sends their environment the same way.
+It is the innermost middleware there is, so what others outside it make of the environment (ProxyFix, say)
+holds for Socket.IO too. Where requests do not come through WSGI at all, `rewrite` sends their environment the
+same way.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MAX_CHAIN = 20
 
 
 class _SocketIOMiddleware:
-    """Answers the requests below the Socket.IO path, and notes in the environ of all which application took them.
+    """Answers the requests below the Socket.IO path, and notes the application in the environ of all.
 
     Args:
         engineio_app: the server, as applications see it.
@@ -91,7 +92,7 @@ class _SocketIOMiddleware:
         answered: list[tuple[str, list[tuple[str, str]]]] = []
         written = bytearray()
 
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
             answered.append((status, headers))
             return written.extend  # the `write` of PEP 3333
 
@@ -112,7 +113,7 @@ class _SocketIOMiddleware:
 
 
 def find_early_proxy_fix(wsgi_app: Any) -> bool:
-    """Returns whether a ProxyFix is among what stands behind this middleware, where it sees no request of Socket.IO."""
+    """Return whether a ProxyFix stands behind this middleware, where it sees nothing of Socket.IO."""
     seen = 0
     while wsgi_app is not None and seen < MAX_CHAIN:
         if isinstance(wsgi_app, ProxyFix):

@@ -63,13 +63,11 @@ class Events:
             except Exception as unsuitable:  # noqa: BLE001 (a `json=` may raise anything)
                 self.report(client, event, unsuitable)
             else:
-                self._send(client, Message(*encoded))
-
-    def _send(self, client: Client, message: Message) -> None:
-        if client.connection.inline:
-            client.send(message)
-        else:
-            self._hub.outbox.put(client.send, message)
+                message = Message(*encoded)
+                if client.connection.inline:
+                    client.send(message)
+                else:
+                    self._hub.outbox.put(client.send, message)
 
     def report(self, client: Client, event: Any, error: BaseException) -> None:
         """Tells about an exception that no error handler took: the log, or the test behind the client."""

@@ -16,20 +16,21 @@ class Message:
         text: the Engine.IO packet with its type digit, or None if the packet is binary alone (MessagePack).
         binaries: what follows, in order.
         volatile: whether it is dropped rather than kept for a client that cannot take it now.
-        size: bytes, without framing.
     """
 
-    __slots__ = ("_frames", "_packets", "binaries", "size", "text", "volatile")
+    __slots__ = ("_frames", "_packets", "binaries", "text", "volatile")
 
     def __init__(self, text: bytes | None, binaries: tuple[bytes, ...] = (), volatile: bool = False) -> None:
         self.text = text
         self.binaries = binaries
         self.volatile = volatile
-        self.size = len(text) if text is not None else 0
-        if binaries:
-            self.size += sum(map(len, binaries))
         self._frames: bytes | None = None
         self._packets: tuple[bytes, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes, without framing."""
+        return len(self.text or b"") + sum(map(len, self.binaries))
 
     def frames(self) -> bytes:
         """Returns the packet as websocket frames, made at the first call."""

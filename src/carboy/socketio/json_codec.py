@@ -41,7 +41,6 @@ _TO_BINARY = BINARY_EVENT - EVENT
 
 _TYPES = tuple(b"%d" % number for number in range(BINARY_ACK + 1))
 _ZERO, _EVENT_DIGIT, _BRACKET = b"02["
-_DIGITS = b"0123456789"
 _SHORTEST_EVENT = len(b"2[1]")
 
 _HEAD = re.compile(rb"[0-6](?:([0-9]+)-)?(?:(/[^,]*)(?:,|\Z))?([0-9]*)")
@@ -110,9 +109,9 @@ class JSONCodec:
         after = message[start]
         if after == _BRACKET and kind == _EVENT_DIGIT:
             id = None
-        elif after in _DIGITS and kind in b"23":
-            start = message.find(b"[", start, offset + self._longest_head)
-            digits = message[offset + 1 : start]
+        elif kind in b"23":
+            begin, start = start, message.find(b"[", start, offset + self._longest_head)
+            digits = message[begin:start]
             if start < 0 or not digits.isdigit():
                 return self._decode_any(message, offset)
             id = int(digits)

@@ -1,4 +1,4 @@
-"""How the environment of a handshake comes through the WSGI middleware around an application, on front ends that are not WSGI.
+"""How handshakes come through the WSGI middleware around an application, where the server is not WSGI.
 
 It happens in a thread, since middleware may block; where there is none, nothing happens at all.
 """
@@ -60,7 +60,7 @@ class Middleware(Protocol):
 
 
 def needs_rewriting(environ: dict[str, Any]) -> bool:
-    """Returns whether anything looks at the environment of a request: it opens a session, or a page's origin is checked."""
+    """Returns whether anybody looks at the environment: a new session, or the check of an origin."""
     return "HTTP_ORIGIN" in environ or "sid=" not in environ.get("QUERY_STRING", "")
 
 

@@ -132,8 +132,9 @@ class WebSocket(picows.WSListener):
             return True  # nobody reads it any more
         if len(messages) == 1:
             message = messages[0]
-            if message.size <= DIRECT_LIMIT and not message.binaries:
-                self._send(TEXT, message.text)
+            text = message.text
+            if text is not None and len(text) <= DIRECT_LIMIT and not message.binaries:
+                self._send(TEXT, text)
             else:
                 self._write(message.frames())
         else:
