@@ -117,8 +117,8 @@ class SocketIO(Registration, Emitting):
             inner = self.sockio_mw.wsgi_app  # a second init_app replaces the first
         elif find_early_proxy_fix(inner):
             runtime.log.warning(
-                "ProxyFix was put around the application before SocketIO(app) or init_app(app), so it does not"
-                " see the requests of Socket.IO; put it on after them"
+                "ProxyFix was put around the application before SocketIO(app) or init_app(app), so it does"
+                " not see the requests of Socket.IO; put it on after them"
             )
         self.sockio_mw = _SocketIOMiddleware(self.server, app, inner, runtime, options.shutdown_timeout)
         app.wsgi_app = self.sockio_mw  # type: ignore[method-assign]  # Flask's documented way to add middleware

@@ -19,7 +19,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **functions: object) -> 
 
 
 @pytest.mark.parametrize("patched", [False, True])
-def test_gevent_is_refused_once_it_has_patched_threads(monkeypatch: pytest.MonkeyPatch, patched: bool) -> None:
+def test_gevent_is_refused_once_it_has_patched_threads(
+    monkeypatch: pytest.MonkeyPatch, patched: bool
+) -> None:
     """Having it installed, or imported, harms nothing."""
     pretend(monkeypatch, "gevent.monkey", is_module_patched=lambda name: patched and name == "threading")
     if patched:

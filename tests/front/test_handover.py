@@ -71,7 +71,12 @@ def test_only_plain_sockets_move(pair: tuple[socket.socket, socket.socket]) -> N
 
 def test_lasting_environment_is_that_of_the_handshake() -> None:
     """Without what the server needs no longer; the original is left alone."""
-    environ: dict[str, Any] = {"PATH_INFO": "/", "gunicorn.socket": 1, "wsgi.input": 2, "wsgi.file_wrapper": 3}
+    environ: dict[str, Any] = {
+        "PATH_INFO": "/",
+        "gunicorn.socket": 1,
+        "wsgi.input": 2,
+        "wsgi.file_wrapper": 3,
+    }
     kept = lasting(environ)
     assert kept.pop("wsgi.input").read() == b""
     assert kept == {"PATH_INFO": "/"}

@@ -16,5 +16,6 @@ def test_head_tells_length_and_end() -> None:
     """RFC 9112 sections 6.2 and 9.6."""
     head = response_head(Reply(400, [("Content-Type", "text/plain")], b"no"))
     assert head == (
-        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+        b"Content-Length: 2\r\nConnection: close\r\n\r\n"
     )

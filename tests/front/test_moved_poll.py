@@ -9,7 +9,9 @@ from carboy.front.moved_poll import MovedPoll
 from carboy.transports.rewriting import Reply
 
 
-async def move(task: asyncio.Task[Reply], left: asyncio.Event) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def move(
+    task: asyncio.Task[Reply], left: asyncio.Event
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Have a poll answered by a task, and return the client's end."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)

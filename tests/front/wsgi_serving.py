@@ -35,7 +35,9 @@ class Site:
     def __init__(self, change: Callable[[dict[str, Any]], None], tls: Any, **options: Any) -> None:
         self.server = serving.make_server(**options)
         self.seen: list[tuple[Any, ...]] = []
-        serving.on(self.server, "connect", lambda client, environ, auth: self.seen.append(("connect", environ)))
+        serving.on(
+            self.server, "connect", lambda client, environ, auth: self.seen.append(("connect", environ))
+        )
         serving.on(self.server, "disconnect", lambda client, reason: self.seen.append(("disconnect", reason)))
         serving.on(self.server, "echo", lambda client, *arguments: arguments)
         self.front = WSGIFront(self.server, shutdown_timeout=2)

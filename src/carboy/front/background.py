@@ -1,4 +1,7 @@
-"""The hub of a process whose server is not ours: one thread with a loop, started with the first request, never before a fork."""
+"""The hub of a process whose server is not ours: a thread with a loop, which the first request starts.
+
+Nothing may start earlier, since servers load the application and then fork.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +70,7 @@ class BackgroundHub:
             BlockingCallError: in the hub's own thread, which would wait for itself.
         """
         try:
-            if self._server.hub.is_here:
-                raise BlockingCallError("a request to the Socket.IO server inside a coroutine on its own loop")
+            self._refuse_here()
             with self._lock:
                 future = asyncio.run_coroutine_threadsafe(coroutine, self._start())
         except BaseException:
@@ -89,7 +91,7 @@ class BackgroundHub:
             self._start().call_soon_threadsafe(function, *arguments)
 
     def stop(self) -> None:
-        """Ends the sessions and the thread, for good; nothing happens in a process that has not started it."""
+        """Ends the sessions and the thread, for good; a process that has not started it is left alone."""
         with self._lock:
             loop, thread = self._loop, self._thread
             if loop is None or thread is None or self._stopped:
@@ -101,6 +103,10 @@ class BackgroundHub:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(GRACE)
 
+    def _refuse_here(self) -> None:
+        if self._server.hub.is_here:
+            raise BlockingCallError("a request to the Socket.IO server inside a coroutine on its own loop")
+
     def _start(self) -> asyncio.AbstractEventLoop:
         """Returns the loop, which runs; the lock is held."""
         if self._stopped:
@@ -110,8 +116,8 @@ class BackgroundHub:
             refuse_uwsgi_without_threads()
             if self._forked_from:
                 self._server.log.warning(
-                    "This process was forked from one that serves Socket.IO (process %d), whose clients stay there; it begins"
-                    " anew. Let the server fork before the first request, as gunicorn does",
+                    "This process was forked from one that serves Socket.IO (process %d), whose clients stay"
+                    " there; it begins anew. Let the server fork before the first request, as gunicorn does",
                     self._forked_from,
                 )
             self._loop = self._start_thread()
@@ -124,10 +130,12 @@ class BackgroundHub:
     def _start_thread(self) -> asyncio.AbstractEventLoop:
         loop = _new_event_loop()
         started = threading.Event()
-        self._thread = threading.Thread(target=self._work, args=(loop, started), name="carboy-hub", daemon=True)
+        self._thread = threading.Thread(
+            target=self._work, args=(loop, started), name="carboy-hub", daemon=True
+        )
         self._thread.start()
         if not started.wait(START_TIME):
-            raise RuntimeError("The thread of the Socket.IO server does not run; does this server allow threads?")
+            raise RuntimeError("The thread of Socket.IO does not run; does this server allow threads?")
         return loop
 
     def _work(self, loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
@@ -142,7 +150,7 @@ class BackgroundHub:
             loop.close()
 
     def _forked(self) -> None:
-        """Begins anew in a child, where only the thread that forked goes on, and locks may be held by threads that do not exist."""
+        """Begins anew in a child, without the other threads, which may have held locks."""
         self._lock = threading.Lock()
         if self._loop is not None:
             self._forked_from = self._process
@@ -184,7 +192,7 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415 (some systems have none)
     except ImportError:  # Windows, PyPy
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()

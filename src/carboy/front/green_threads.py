@@ -1,7 +1,7 @@
 """Tells applications that patch the standard library for green threads why they must not any more.
 
-The loop and the handler threads need the real `threading`; under gevent's or eventlet's patches the process would hang at its
-first event, so it is refused at the start.
+The loop and the handler threads need the real `threading`; under gevent's or eventlet's patches the process
+would hang at its first event, so it is refused at the start.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def refuse_green_threads() -> None:
     else:
         return
     raise ConfigurationError(
-        f"{name} has replaced Python's threads, and with them the server would hang. Take {worker} out: handlers may block as"
-        f" they are, on real threads. Under gunicorn use `-k gthread --threads 4` in place of its {name} worker"
+        f"{name} has replaced Python's threads, and with them the server would hang. Take {worker} out:"
+        f" handlers may block as they are, on real threads. Under gunicorn use `-k gthread --threads 4` in"
+        f" place of its {name} worker"
     )

@@ -1,7 +1,8 @@
-"""What gunicorn says about the worker that this process is: it is asked for nothing but how many threads it has and when it ends.
+"""What gunicorn says about the worker that this process is: how many threads it has, and when it ends.
 
-No environment shows the worker. The handler of its signals is a method of it, which is how it is found; where gunicorn changes
-that, everything here answers as if there were no gunicorn, and the end of the process is noticed at its exit.
+No environment shows the worker. The handler of its signals is a method of it, which is how it is found; where
+gunicorn changes that, everything here answers as if there were no gunicorn, and the end of the process is
+noticed at its exit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def find_worker() -> Any:
 def call_at_exit(function: Callable[[], None]) -> bool:
     """Has gunicorn call a function when this worker ends, while threads can still be started.
 
-    At the exit of the interpreter (`atexit`) they cannot, since Python 3.12, and disconnect handlers would not run.
+    At the exit of the interpreter (`atexit`) they cannot, since Python 3.12, and handlers would not run.
 
     Args:
         function: what to call, before the application's own `worker_exit`.

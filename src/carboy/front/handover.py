@@ -1,7 +1,8 @@
 """How a socket leaves the WSGI server that accepted it, so that no thread is held while it is open.
 
-The server keeps its socket object, around one end of a socket pair: it writes its own response into that and closes it, so
-that nothing is raised through middleware and its accounting stays right. The real socket goes on to the hub.
+The server keeps its socket object, around one end of a socket pair: it writes its own response into that and
+closes it, so that nothing is raised through middleware and its accounting stays right. The real socket goes
+on to the hub.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Remains:
 
 
 def find_socket(environ: dict[str, Any]) -> socket.socket | None:
-    """Returns the socket of a request, or None if the server does not show it or speaks anything but HTTP/1.1 on it."""
+    """Returns the socket of a request; None if the server shows none, or it is not one of HTTP/1.1."""
     if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
         return None
     for key in SOCKET_KEYS:
@@ -78,7 +79,7 @@ def take_socket(shown: socket.socket) -> tuple[socket.socket, Remains]:
 
 
 def lasting(environ: dict[str, Any]) -> dict[str, Any]:
-    """Returns the environment that a session keeps: that of its handshake, without what belonged to the request alone."""
+    """Returns the environment that a session keeps: without what belonged to the request alone."""
     kept = {name: value for name, value in environ.items() if name not in OF_THE_REQUEST}
     kept["wsgi.input"] = io.BytesIO()
     return kept

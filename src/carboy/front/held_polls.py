@@ -1,6 +1,7 @@
-"""Polls that wait on a thread of their server, because their socket cannot leave it: few for long, many for a moment each.
+"""Polls that hold a thread of their server, as their socket cannot leave it: few for long, many for a moment.
 
-With more clients than threads every poll that waits keeps somebody else's request from being read, so then they take turns.
+With more clients than threads every poll that waits keeps somebody else's request from being read, so then
+they take turns.
 """
 
 from __future__ import annotations

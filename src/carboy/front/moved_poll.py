@@ -1,4 +1,4 @@
-"""A poll whose socket has left its WSGI server: it waits on the hub, and its socket closes with the answer."""
+"""A poll whose socket has left its WSGI server: it waits on the hub, and its answer closes the socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds how many threads of a WSGI server wait for something at once, so that some are always free for everything else."""
+"""Bounds how many threads of a WSGI server wait at once, so that some are free for everything else."""
 
 from __future__ import annotations
 

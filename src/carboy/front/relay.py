@@ -1,4 +1,4 @@
-"""Carries bytes between a socket that cannot be moved and the hub's: each on one thread of the server, which is why they are few."""
+"""Carries bytes between a socket that cannot be moved and the hub's, on a thread of the server."""
 
 from __future__ import annotations
 

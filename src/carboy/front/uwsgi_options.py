@@ -1,4 +1,4 @@
-"""Tells users of uWSGI what to start it with: as it starts by default, no thread of the application ever runs."""
+"""Tells users of uWSGI what to start it with: by default no thread of an application ever runs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def refuse_uwsgi_without_threads() -> None:
     names = {name.decode() if isinstance(name, bytes) else name for name in options}
     if not names & {"enable-threads", "threads"}:
         raise ConfigurationError(
-            "uWSGI runs no threads as it was started, and without them the Socket.IO server would hang: start it with"
-            " --enable-threads (or --threads 4)"
+            "uWSGI runs no threads as it was started, and without them the Socket.IO server would hang: start"
+            " it with --enable-threads (or --threads 4)"
         )

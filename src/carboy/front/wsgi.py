@@ -1,7 +1,8 @@
 """The server behind any WSGI server: polling everywhere, websockets where the server shows its socket.
 
-Neither holds a thread while it is idle: the socket moves to the hub and the thread goes back to work. Where a socket cannot be
-moved (TLS) a thread carries its bytes; where none is shown only polling is offered, and a poll returns after a while.
+Neither holds a thread while it is idle: the socket moves to the hub and the thread goes back to work. Where a
+socket cannot be moved (TLS) a thread carries its bytes; where none is shown only polling is offered, and a
+poll returns after a while.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ from carboy.transports.websocket import QuietLogger, take_over
 StartResponse = Callable[..., Any]
 
 HOLD_BEFORE_MOVE = 0.02
-"""Seconds that a poll waits on its thread before its socket moves: most answers to a client's own events come within.
+"""Seconds that a poll waits on its thread before its socket moves.
 
-What moves is closed after its answer, and a new connection for the next poll costs more than the poll.
+Most answers to a client's own events come within. What moves is closed after its answer, and a new connection
+for the next poll adds a third to what an event costs.
 """
 
 MANY = 64
@@ -81,7 +83,9 @@ class WSGIFront:
             return _reply(self._endpoint.refusal(environ, error), start_response)
         except ConfigurationError as error:
             self._tell_once("%s", error)
-            return _reply(Reply(503, [("Content-Type", "text/plain")], b"See the log of the server"), start_response)
+            return _reply(
+                Reply(503, [("Content-Type", "text/plain")], b"See the log of the server"), start_response
+            )
 
     # Polls
 
@@ -127,8 +131,8 @@ class WSGIFront:
     ) -> Iterable[bytes]:
         if shown is None:
             self._tell_once(
-                "This WSGI server does not show the sockets of its HTTP/1.1 requests, so clients stay on polling; gunicorn's"
-                " gthread workers show them",
+                "This WSGI server does not show the sockets of its HTTP/1.1 requests, so clients stay on"
+                " polling; gunicorn's gthread workers show them",
             )
             raise RequestError(0, "Transport unknown")
         lasting_environ = lasting(environ)
@@ -167,8 +171,8 @@ class WSGIFront:
         if not relays.acquire():
             raise RequestError(3, "Too many websockets over TLS", 503)
         self._tell_once(
-            "A websocket over TLS holds a thread of the WSGI server, and %d may: let a proxy such as nginx speak TLS, or serve"
-            " with socketio.run()",
+            "A websocket over TLS holds a thread of the WSGI server, and %d may: let a proxy such as"
+            " nginx speak TLS, or serve with socketio.run()",
             relays.bound,
         )
         try:
