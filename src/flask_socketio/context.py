@@ -198,7 +198,7 @@ if hasattr(flask_globals, "_cv_request"):
             self._cv_tokens = [(_active_request.set(self), app_context)]
 
         def _leave(self) -> bool:
-            """Do what `pop` does where the app has nothing to run; False if something is still to be popped."""
+            """Do what `pop` does where the app has nothing to run; False if something was pushed on top."""
             tokens: Any = self._cv_tokens
             token, app_context = tokens[0]
             if len(tokens) != 1 or len(app_context._cv_tokens) != 1:

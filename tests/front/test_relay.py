@@ -33,7 +33,8 @@ def ends(stop: threading.Event) -> Iterator[Ends]:
             end.settimeout(5)
         thread.start()
         yield client, hub, thread
-    thread.join(5)
+        stop.set()
+        thread.join(5)  # before the sockets are closed under it
 
 
 def test_bytes_go_both_ways(ends: Ends) -> None:
