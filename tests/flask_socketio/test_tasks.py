@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 
+import click
 import pytest
 from flask import has_app_context
 
@@ -59,3 +60,28 @@ def test_sleep_does_not_block_the_servers_loop(socketio):
             socketio.sleep(1)
 
     asyncio.run(on_the_loop())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "environment", "runs"),
+    [
+        ({"reload": True}, {}, False),
+        ({"reload": None}, {"FLASK_DEBUG": "1"}, False),
+        ({"reload": None}, {}, True),
+        ({"reload": False}, {"FLASK_DEBUG": "1"}, True),
+        ({"reload": True}, {"WERKZEUG_RUN_MAIN": "true"}, True),
+    ],
+)
+def test_task_does_not_run_in_the_process_that_only_watches(
+    socketio, monkeypatch, parameters, environment, runs
+):
+    """Under `flask run` with its reloader the application is imported twice, and served once."""
+    for name in ("FLASK_DEBUG", "WERKZEUG_RUN_MAIN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    seen = []
+    with click.Context(click.Command("run"), info_name="run") as context:
+        context.params = parameters
+        socketio.start_background_task(seen.append, 1).join()
+    assert seen == [1] * runs
