@@ -151,8 +151,11 @@ class _Uvicorn(uvicorn.Server):
         """Serves with the hub on this loop."""
         self._server.hub.attach(asyncio.get_running_loop())
         try:
-            await super().serve(sockets)
+            if not self.should_exit:
+                await super().serve(sockets)
         finally:
+            for listener in getattr(self, "servers", ()):  # older uvicorns leave them open if stopped early
+                listener.close()
             self._server.hub.detach()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -235,7 +238,8 @@ def _end(loop: asyncio.AbstractEventLoop) -> None:
     for task in tasks:
         task.cancel()
     try:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks))
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         asyncio.set_event_loop(None)
