@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
 from typing import Any
 
@@ -20,9 +21,9 @@ def test_defaults_are_those_of_the_class() -> None:
 
 def test_every_option_is_described() -> None:
     """The docstring of the class has an entry for each option, in their order."""
-    lines = (Config.__doc__ or "").splitlines()
+    lines = (inspect.getdoc(Config) or "").splitlines()
     described = [
-        line.strip().partition(":")[0] for line in lines if line.startswith("        ") and line[8] != " "
+        line.strip().partition(":")[0] for line in lines if line.startswith("    ") and line[4] != " "
     ]
     assert described == [option.name for option in dataclasses.fields(Config)]
 
