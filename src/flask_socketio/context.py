@@ -66,11 +66,17 @@ class _EventBase(EventSession):
         args: what came with it.
     """
 
-    client: ClientContext
-    message: str | None
-    args: tuple[Any, ...]
     flashes: list[tuple[str, str]] | None = None
     _flashes: list[tuple[str, str]] | None = None
+
+    def __init__(
+        self, client: ClientContext, saved: SavedSession | None, message: str | None, args: tuple[Any, ...]
+    ) -> None:
+        self.app = client.app
+        self.client = client
+        self.saved = saved
+        self.message = message
+        self.args = args
 
     @_OnDemand
     def _after_request_functions(self) -> list[Any]:
@@ -169,19 +175,6 @@ if hasattr(flask_globals, "_cv_request"):
         if not hasattr(ctx.RequestContext, "session"):
             session: Any = _session
 
-        def __init__(
-            self,
-            client: ClientContext,
-            saved: SavedSession | None,
-            message: str | None,
-            args: tuple[Any, ...],
-        ) -> None:
-            self.app = client.app
-            self.client = client
-            self.saved = saved
-            self.message = message
-            self.args = args
-
         @_OnDemand
         def request(self) -> Request:
             """The event's own copy of the handshake's request."""
@@ -217,19 +210,6 @@ else:
         _session = property(EventSession.read_session, EventSession.write_session)
         _cv_token: Token[Any] | None = None
         _push_count: int = 0
-
-        def __init__(
-            self,
-            client: ClientContext,
-            saved: SavedSession | None,
-            message: str | None,
-            args: tuple[Any, ...],
-        ) -> None:
-            self.app = client.app
-            self.client = client
-            self.saved = saved
-            self.message = message
-            self.args = args
 
         @_OnDemand
         def g(self) -> Any:
