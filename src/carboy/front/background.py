@@ -145,7 +145,7 @@ class BackgroundHub:
         try:
             loop.run_forever()
         finally:
-            _cancel_all(loop)
+            cancel_all(loop)
             self._server.hub.detach()
             loop.close()
 
@@ -180,13 +180,14 @@ def _stopping() -> RequestError:
     return RequestError(3, "The server is stopping", 503)
 
 
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends what still runs, so that no thread waits for it."""
+def cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Ends what still runs on a loop that has stopped, so that no thread waits for it."""
     loop.run_until_complete(asyncio.sleep(0))  # what was handed in at the last moment becomes a task
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks))
     loop.run_until_complete(loop.shutdown_asyncgens())
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from a2wsgi import WSGIMiddleware
 
 from carboy.front.asgi import ASGIApplication
+from carboy.front.background import cancel_all
 from carboy.front.green_threads import refuse_green_threads
 from carboy.front.websocket_door import HTTPProtocol, websocket_class
 from carboy.runtime.draining import drain
@@ -126,7 +127,11 @@ class EmbeddedServer:
             asyncio.set_event_loop(loop)
             loop.run_until_complete(self._uvicorn.serve())
         finally:
-            _end(loop)
+            try:
+                cancel_all(loop)
+            finally:
+                asyncio.set_event_loop(None)
+                loop.close()
             self._wsgi.executor.shutdown(wait=False)
 
 
@@ -230,20 +235,6 @@ class _Uvicorn(uvicorn.Server):
                 yield
             finally:
                 self._captured_signals.clear()
-
-
-def _end(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends what still runs on a loop, and closes it."""
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    try:
-        if tasks:
-            loop.run_until_complete(asyncio.wait(tasks))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
 
 
 def _is_loop_running_here() -> bool:

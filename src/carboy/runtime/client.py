@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Protocol
+from typing import Any
 
 from carboy.runtime.message import Message
 from carboy.socketio.states import ClientInput, ClientState, transition
 
 CONNECTING = ClientState.CONNECTING
 CONNECTED = ClientState.CONNECTED
-
-
-class Carrier(Protocol):
-    """What a client needs of the connection that carries it."""
-
-    inline: bool
-
-    def send(self, message: Message) -> None:
-        """Puts a message into the output of this round."""
-
-    def overflow(self) -> None:
-        """Ends the connection, because its client has fallen behind."""
 
 
 class Client:
