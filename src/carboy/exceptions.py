@@ -6,6 +6,7 @@
     │   ├── BlockingCallError           a call would block the event loop (also a RuntimeError)
     │   ├── NotConnectedError           no such client is connected here (also a ValueError)
     │   ├── NotServingError             this process can reach no client (also a RuntimeError)
+    │   ├── BrokerError                 a message broker cannot be reached (also a ConnectionError)
     │   └── ArgumentsError              a client's arguments do not fit a handler (also a TypeError)
     ├── RemoteError                     the peer is at fault
     │   ├── RequestError                an HTTP request is refused
@@ -51,6 +52,10 @@ class NotConnectedError(LocalError, ValueError):
 
 class NotServingError(LocalError, RuntimeError):
     """Nothing that this process emits could reach a client."""
+
+
+class BrokerError(LocalError, ConnectionError):
+    """A message broker cannot be reached, or refuses."""
 
 
 class ArgumentsError(LocalError, TypeError):
