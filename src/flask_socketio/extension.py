@@ -17,6 +17,7 @@ from carboy.front.uwsgi_options import refuse_uwsgi_without_threads
 from carboy.runtime.server import Server
 
 from .asgi import create_asgi_app
+from .cli import socketio_commands
 from .clients import Clients
 from .middleware import _SocketIOMiddleware, find_early_proxy_fix
 from .options import DEFAULT_ASYNC_MODE, Options
@@ -113,6 +114,7 @@ class SocketIO(Registration, Clients):
 
     def _wrap(self, app: Flask, runtime: Server, options: Options) -> None:
         app.extensions["socketio"] = self
+        app.cli.add_command(socketio_commands)
         self._app = app
         inner: Any = app.wsgi_app
         if inner is self.sockio_mw and self.sockio_mw is not None:

@@ -62,6 +62,7 @@ class BrokerBus:
         node: the name of this process in the cluster.
         lost: messages of ours that were given up before the broker had them.
         connected: whether messages go out and come in now.
+        error: why they do not, or None.
     """
 
     complete = False  # processes of Flask-SocketIO do not tell that they are there
@@ -83,6 +84,7 @@ class BrokerBus:
         self._driver = self._make_driver()
         self.lost = 0
         self.connected = False
+        self.error: str | None = None
         self._listens = False
         self._receive: Receive | None = None
         self._lock = threading.Lock()
@@ -321,7 +323,7 @@ class BrokerBus:
             self._log.warning("Connected to %s again; %d messages waited", self._broker, len(self._waiting))
         else:
             self._log.info("Connected to %s, channel %s", self._broker, self._channel)
-        self.connected, self._failed = True, False
+        self.connected, self._failed, self.error = True, False, None
         self._settled.set()
 
     def _tell(self, error: BrokerError) -> None:
@@ -329,7 +331,7 @@ class BrokerBus:
             self._log.warning(
                 "No connection to %s: %s. This process goes on alone and tries again", self._broker, error
             )
-        self._failed = True
+        self._failed, self.error = True, str(error)
         self._settled.set()
 
     async def _pause(self, delay: float) -> None:
