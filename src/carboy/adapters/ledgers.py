@@ -169,10 +169,12 @@ class Ledgers:
     def _ask(self, sender: str, *, direct: bool) -> list[Answer]:
         heard = self._heard.get((sender, direct))
         missing = None if heard is None else heard.missing()
-        if heard is None or missing is None or missing == heard.asked:
+        if heard is None or missing is None:
             return []
-        heard.asked = missing
         first, last = missing
+        if heard.asked is not None and heard.asked[0] <= first and last <= heard.asked[1]:
+            return []  # on its way
+        heard.asked = missing
         return [(sender, self._message("resend", seq=0, first=first, last=last, direct=direct))]
 
     def _again(self, reader: str, stamp: _Stamp) -> list[Answer]:

@@ -253,7 +253,9 @@ class BrokerBus:
         while True:
             for data in await driver.receive():
                 self._heard_at = now()
-                self._handle(*self._ledgers.take(data, now(), listens=self._listens))
+                with self._lock:  # it may send again what others add to meanwhile
+                    heard = self._ledgers.take(data, now(), listens=self._listens)
+                self._handle(*heard)
             self._echoed.set()
 
     def _handle(self, deliver: list[bytes], answers: list[Answer]) -> None:
@@ -314,7 +316,9 @@ class BrokerBus:
         self._heard_at = now()
         while True:
             await asyncio.sleep(TICK)
-            self._handle(*self._ledgers.tick(now()))
+            with self._lock:
+                heard = self._ledgers.tick(now())
+            self._handle(*heard)
             if now() - self._heard_at >= IDLE_TIME:
                 await self._try(driver)
 
@@ -329,7 +333,7 @@ class BrokerBus:
     def _tell(self, error: BrokerError) -> None:
         if not self._failed and not self._closing:
             self._log.warning(
-                "No connection to %s: %s. This process goes on alone and tries again", self._broker, error
+                "No connection to the message queue %s. This process goes on alone and tries again", error
             )
         self._failed, self.error = True, str(error)
         self._settled.set()
