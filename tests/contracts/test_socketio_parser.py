@@ -99,6 +99,11 @@ DIFFERENCES: dict[str, tuple[str, str, str]] = {
         "25",
         "the specification has it so; an EVENT without payload could call no handler",
     ),
+    "a refusal has a reason": (
+        rf"(?s)\A4{PLACE}\d*\Z",
+        "4",
+        "JavaScript has undefined there, which its own encoder never writes",
+    ),
     "an acknowledgement without payload has no arguments": (
         rf"(?s)\A[36]{PLACE}\d*\Z",
         "35",

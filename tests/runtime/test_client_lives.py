@@ -26,14 +26,15 @@ from carboy.runtime.client import Client
 from carboy.socketio.packets import CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
 
 NAMESPACES = ["/", "/a"]
-VERDICTS = ["accept", "refuse", "raise"]
+VERDICTS = ["accept", "accept", "accept", "refuse", "raise"]
+RARELY = st.sampled_from([False] * 9 + [True])
 
 
 class Told:
     """What one client of a namespace was told, and what its handlers did."""
 
     def __init__(self) -> None:
-        self.verdict: asyncio.Future[str] | None = None
+        self.verdict: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.accepted = self.refused = False
         self.disconnects = 0
         self.ran: list[int] = []
@@ -44,9 +45,9 @@ class Life(RuleBasedStateMachine):
 
     make_world: Callable[..., Any]
 
-    @initialize()
-    def open(self) -> None:
-        """Connect the transport."""
+    @initialize(joined=st.sets(st.sampled_from(NAMESPACES)))
+    def open(self, joined: set[str]) -> None:
+        """Connect the transport, and join some namespaces."""
         self.world = self.make_world(namespaces=NAMESPACES)
         self.told: dict[Client, Told] = {}
         self.sent = 0
@@ -56,6 +57,12 @@ class Life(RuleBasedStateMachine):
         self.open_namespaces: set[str] = set()  # as the peer knows it from what it received
         self.left: set[str] = set()  # what may still come there was sent before its goodbye was read
         self.received: dict[str, list[int]] = {}
+        for namespace in joined:
+            self.peer.ask(namespace)
+        self.settle()
+        for told in self.told.values():
+            told.verdict.set_result("accept")
+        self.settle()
 
     def teardown(self) -> None:
         """End the world."""
@@ -65,7 +72,6 @@ class Life(RuleBasedStateMachine):
         @self.world.on("connect", namespace)
         async def connect(client: Client, environ: Any, auth: Any) -> None:
             told = self.told[client] = Told()
-            told.verdict = asyncio.get_running_loop().create_future()
             verdict = await told.verdict
             if verdict == "accept":
                 told.accepted = not client.dismissed
@@ -89,18 +95,18 @@ class Life(RuleBasedStateMachine):
 
     # What the peer does
 
-    @rule(namespace=st.sampled_from(NAMESPACES), again=st.integers(0, 9))
-    def connect(self, namespace: str, again: int) -> None:
+    @rule(namespace=st.sampled_from(NAMESPACES), again=RARELY)
+    def connect(self, namespace: str, again: bool) -> None:
         """Ask to join; rarely where it must not."""
         self._come_back()
-        if namespace not in self.peer.connection.clients or not again:
+        if namespace not in self.peer.connection.clients or again:
             self.peer.ask(namespace)
 
-    @rule(namespace=st.sampled_from(NAMESPACES), early=st.integers(0, 9))
-    def emit(self, namespace: str, early: int) -> None:
+    @rule(namespace=st.sampled_from(NAMESPACES), early=RARELY)
+    def emit(self, namespace: str, early: bool) -> None:
         """Send an event; rarely too early, which costs the connection."""
         self._come_back()
-        if namespace in self.open_namespaces or not early:
+        if namespace in self.open_namespaces or early:
             self.sent += 1
             self.peer.emit("event", self.sent, namespace=namespace, number=self.sent)
 
@@ -114,10 +120,11 @@ class Life(RuleBasedStateMachine):
             self.open_namespaces.discard(namespace)
             self.left.add(namespace)
 
-    @rule()
-    def vanish(self) -> None:
-        """Lose the transport."""
-        self.peer.connection.transport_lost(self.peer.wire, "transport close")
+    @rule(really=RARELY)
+    def vanish(self, really: bool = True) -> None:
+        """Lose the transport, rarely."""
+        if really:
+            self.peer.connection.transport_lost(self.peer.wire, "transport close")
 
     def _come_back(self) -> None:
         if self.peer.connection.session.closed:
@@ -127,12 +134,15 @@ class Life(RuleBasedStateMachine):
 
     # What the application does
 
-    @precondition(lambda self: any(told.verdict and not told.verdict.done() for told in self.told.values()))
-    @rule(data=st.data(), verdict=st.sampled_from(VERDICTS))
-    def decide(self, data: st.DataObject, verdict: str) -> None:
-        """End a connect handler."""
-        undecided = [told for told in self.told.values() if told.verdict and not told.verdict.done()]
-        data.draw(st.sampled_from(undecided)).verdict.set_result(verdict)
+    @rule(data=st.data(), verdict=st.sampled_from(VERDICTS), settled=st.booleans())
+    def decide(self, data: st.DataObject, verdict: str, settled: bool) -> None:
+        """End a connect handler, with or without what follows from it."""
+        self.settle()
+        undecided = [told for told in self.told.values() if not told.verdict.done()]
+        if undecided:
+            data.draw(st.sampled_from(undecided)).verdict.set_result(verdict)
+        if settled:
+            self.settle()
 
     @rule(namespace=st.sampled_from(NAMESPACES))
     def broadcast(self, namespace: str) -> None:
@@ -178,13 +188,15 @@ class Life(RuleBasedStateMachine):
             assert told.ran == sorted(set(told.ran))
             assert told.disconnects <= 1
 
-    @rule()
-    def end(self) -> None:
-        """Decide all, lose the connection, and see that nothing is left."""
-        self.vanish()
+    @rule(really=RARELY)
+    def end(self, really: bool) -> None:
+        """Rarely, decide all, lose the connection, and see that nothing is left."""
+        if not really:
+            return
+        self.vanish(really=True)
         self.settle()
         for told in self.told.values():
-            if told.verdict and not told.verdict.done():
+            if not told.verdict.done():
                 told.verdict.set_result("accept")
         self.settle()
         server = self.world.server
@@ -204,4 +216,6 @@ class Life(RuleBasedStateMachine):
 def test_every_life_of_a_client_keeps_the_rules(make_world: Callable[..., Any]) -> None:
     """No event before acceptance or after the end, one disconnect handler for each acceptance, no rest."""
     life = type("MadeLife", (Life,), {"make_world": staticmethod(make_world)})
-    run_state_machine_as_test(life, settings=settings(max_examples=80, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(
+        life, settings=settings(max_examples=150, stateful_step_count=30, deadline=None)
+    )
