@@ -45,7 +45,7 @@ fuzz: $(VENV)/.for-fuzz ## fuzz every decoder for SECONDS (60); TARGET="json msg
 	$(VENV)/bin/python fuzz/fuzzer.py --seconds $(or $(SECONDS),60) $(TARGET)
 
 soak: $(VENV)/.for-run ## load one server with everything at once for SECONDS (600), and see that nothing leaks or is lost
-	$(VENV)/bin/python soak/run.py --seconds $(or $(SECONDS),600)
+	$(VENV)/bin/python soak/soak.py --seconds $(or $(SECONDS),600)
 
 clean: ## remove everything that was set up, built or cached
 	rm -rf $(VENV) node_modules build dist .cache bench/results soak/results .hypothesis .mypy_cache .pytest_cache .ruff_cache
