@@ -62,7 +62,7 @@ $(MADE):
 
 # .for-run has what applications need; .for-test and .for-check add the dependency group of that name.
 $(VENV)/.for-%: pyproject.toml $(MADE)
-	$(VENV)/bin/python -m pip install --quiet --editable '.[redis]' $(if $(filter-out run,$*),--group $*)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[$(if $(filter-out run,$*),all,redis)]' $(if $(filter-out run,$*),--group $*)
 	@touch $@
 
 ifneq ($(and $(shell command -v node),$(shell command -v npm)),)
