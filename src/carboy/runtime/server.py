@@ -60,6 +60,15 @@ class Server(Emitting):
         )
         self._inherited: list[Any] = []
 
+    @property
+    def name(self) -> str:
+        """The name of this process among the workers of one host, with which its ids begin; else empty."""
+        return self.lifecycle.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.lifecycle.name = name
+
     # Engine sessions
 
     def open_session(self, environ: dict[str, Any], transport: str) -> Connection:
@@ -73,7 +82,7 @@ class Server(Emitting):
             Its connection, which still has to be opened with a transport.
         """
         config, now = self.config, self.hub.now()
-        session = Session(generate_sid(), transport, config.ping_interval, config.ping_timeout, now)
+        session = Session(generate_sid(self.name), transport, config.ping_interval, config.ping_timeout, now)
         connection = Connection(self, session, environ)
         self.connections[session.sid] = connection
         return connection
@@ -119,6 +128,7 @@ class Server(Emitting):
         self.connections.clear()
         self.adapter.clear()
         self.lifecycle.leaving.clear()
+        self.name = ""
         self.hub.outbox.clear()
         self.hub.abandon()
 
