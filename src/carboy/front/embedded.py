@@ -88,16 +88,21 @@ class EmbeddedServer:
             config.load()
             config.ssl = ssl_context
         self._uvicorn = _Uvicorn(config, server, application, shutdown_timeout, started, master)
+        self._sockets: list[socket.socket] | None = None
         self._error: BaseException | None = None
 
-    def run(self) -> None:
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serves until `stop`, SIGINT or SIGTERM; where a loop runs already, in a thread of its own.
+
+        Args:
+            sockets: where it listens, in place of the address.
 
         Raises:
             OSError: if it cannot listen on the address.
             ConfigurationError: if green threads have replaced real ones.
         """
         refuse_green_threads()
+        self._sockets = sockets
         if _is_loop_running_here():
             self._serve_in_thread()
         else:
@@ -127,7 +132,7 @@ class EmbeddedServer:
         loop = factory() if factory is not None else asyncio.new_event_loop()
         try:
             asyncio.set_event_loop(loop)
-            loop.run_until_complete(self._uvicorn.serve())
+            loop.run_until_complete(self._uvicorn.serve(self._sockets))
         finally:
             try:
                 cancel_all(loop)
