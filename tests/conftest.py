@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import brokers  # found by the line above under every import mode
 
 NOTHING_MAY_BE_MISSING = bool(os.environ.get("CI"))
 
@@ -32,3 +38,24 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     fail_if_skipped(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def start_broker(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Generator[Callable[[type[brokers.Broker]], brokers.Broker], None, None]:
+    """Start one broker of a kind for the whole run, or return the one that runs; all end with the run."""
+    started: dict[type[brokers.Broker], brokers.Broker] = {}
+
+    def start(kind: type[brokers.Broker]) -> brokers.Broker:
+        brokers.require(kind)
+        if kind not in started:
+            started[kind] = broker = kind(tmp_path_factory.mktemp(kind.__name__.lower()))
+            broker.prepare()
+        if started[kind].process is None:
+            started[kind].start()
+        return started[kind]
+
+    yield start
+    for broker in started.values():
+        broker.stop()

@@ -58,6 +58,8 @@ class Config:
             the client is not read.
         max_output_bytes: bytes that wait for one client; past the bound volatile events are lost, then the
             client.
+        max_queue_messages: messages for other processes that are kept: those that wait for the message queue,
+            and as many that were sent, for who missed them; the oldest are lost.
         handler_threads: threads on which plain handlers run, at most.
         async_handlers: False keeps the events of one client strictly one after another.
         always_connect: True sends the CONNECT packet before the connect handler runs.
@@ -93,6 +95,7 @@ class Config:
     max_namespaces: int = 100
     max_queued_events: int = 1_000
     max_output_bytes: int = 16 * 1024 * 1024
+    max_queue_messages: int = 10_000
     handler_threads: int = 128
     async_handlers: bool = True
     always_connect: bool = False
@@ -179,6 +182,7 @@ _COUNTS = (
     "max_namespaces",
     "max_queued_events",
     "max_output_bytes",
+    "max_queue_messages",
     "handler_threads",
     "poll_threads",
 )

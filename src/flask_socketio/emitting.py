@@ -61,7 +61,7 @@ class Emitting(Dispatch):
             skip_sid: a sid or several that are left out.
             callback: called with the arguments of each client's acknowledgement, in the contexts of the event
                 in whose handler this is called.
-            ignore_queue: no queue is used.
+            ignore_queue: only clients of this process are meant.
             timeout: seconds after which an acknowledgement counts as lost, which the log tells; None for no
                 limit.
             volatile: whether it is dropped for clients that cannot take it now.
@@ -84,9 +84,18 @@ class Emitting(Dispatch):
                 raise TypeError(
                     "emit() waits for nothing without a callback, so that timeout= has no meaning"
                 )
-            server.emit(event, arguments, namespace=namespace, rooms=rooms, skip=skip, volatile=volatile)
+            server.emit(
+                event,
+                arguments,
+                namespace=namespace,
+                rooms=rooms,
+                skip=skip,
+                volatile=volatile,
+                everywhere=not ignore_queue,
+            )
             return
-        ask(server, event, arguments, self._in_context(callback), namespace, rooms, skip, timeout)
+        callback = self._in_context(callback)
+        ask(server, event, arguments, callback, namespace, rooms, skip, timeout, everywhere=not ignore_queue)
 
     def send(
         self,
@@ -141,7 +150,7 @@ class Emitting(Dispatch):
             to: the client's sid.
             room: the same under another name.
             timeout: seconds to wait, None for no limit.
-            ignore_queue: no queue is used.
+            ignore_queue: only a client of this process is meant.
 
         Returns:
             None, the argument of the acknowledgement, or a tuple of several.
@@ -154,7 +163,14 @@ class Emitting(Dispatch):
         server, rooms = self._serving(), self._asked(to, room, event)
         arguments = event_arguments(args)
         return answer_value(
-            server.call(event, arguments, namespace=namespace or "/", rooms=rooms, timeout=timeout)
+            server.call(
+                event,
+                arguments,
+                namespace=namespace or "/",
+                rooms=rooms,
+                timeout=timeout,
+                everywhere=not ignore_queue,
+            )
         )
 
     async def call_async(
@@ -165,26 +181,20 @@ class Emitting(Dispatch):
         to: Any = None,
         room: Any = None,
         timeout: float | None = 60,
+        ignore_queue: bool = False,
     ) -> Any:
         """The form of `call` that a coroutine awaits, with the same arguments, result and errors."""
         server, rooms = self._serving(), self._asked(to, room, event)
         arguments = event_arguments(args)
         answer = await server.call_async(
-            event, arguments, namespace=namespace or "/", rooms=rooms, timeout=timeout
+            event,
+            arguments,
+            namespace=namespace or "/",
+            rooms=rooms,
+            timeout=timeout,
+            everywhere=not ignore_queue,
         )
         return answer_value(answer)
-
-    def close_room(self, room: Hashable, namespace: str | None = None) -> None:
-        """Empty a room.
-
-        Args:
-            room: its name.
-            namespace: the namespace, "/" by default.
-
-        Raises:
-            ValueError: if the room is a client's own.
-        """
-        self._serving().close_room(room, namespace or "/")
 
     def find_client(self, namespace: str, sid: str) -> Client | None:
         """Return a client that is connected, or is leaving; None if there is none with that sid."""
@@ -250,15 +260,24 @@ def ask(
     rooms: list[Hashable] | None,
     skip: Collection[str],
     timeout: float | None,
+    *,
+    everywhere: bool = True,
 ) -> None:
     """Send an event whose recipients are asked to acknowledge it, and call back for each that does."""
 
-    def answered(client: Client, answer: list[Any]) -> None:
-        server.run_callback(client, callback, answer)
+    def answered(client: Client | None, answer: list[Any]) -> None:
+        server.callbacks.run(client, callback, answer)
 
     asked: tuple[Answered, Lost] = answered, _loss_teller(server, event)
     server.emit_with_ack(
-        event, arguments, *asked, namespace=namespace, rooms=rooms, skip=skip, timeout=timeout
+        event,
+        arguments,
+        *asked,
+        namespace=namespace,
+        rooms=rooms,
+        skip=skip,
+        timeout=timeout,
+        everywhere=everywhere,
     )
 
 

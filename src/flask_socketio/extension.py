@@ -17,9 +17,10 @@ from carboy.front.uwsgi_options import refuse_uwsgi_without_threads
 from carboy.runtime.server import Server
 
 from .asgi import create_asgi_app
-from .emitting import Emitting
+from .cli import socketio_commands
+from .clients import Clients
 from .middleware import _SocketIOMiddleware, find_early_proxy_fix
-from .options import DEFAULT_ASYNC_MODE, Options, warn_of_queue
+from .options import DEFAULT_ASYNC_MODE, Options
 from .registration import Registration
 from .running import Settings, is_ignored_by_command_line, serve
 from .shims import SocketIOServer
@@ -37,7 +38,7 @@ class Reason:
     TRANSPORT_ERROR: ClassVar[str] = "transport error"
 
 
-class SocketIO(Registration, Emitting):
+class SocketIO(Registration, Clients):
     """A Socket.IO server for a Flask application.
 
     Args:
@@ -81,7 +82,9 @@ class SocketIO(Registration, Emitting):
                 `legacy_falsy_to` (whether `to=""` reaches everybody, as in Flask-SocketIO),
                 `http_threads` (10, for Flask's routes behind `asgi_app`), `shutdown_timeout` (10 seconds
                 that handlers are given when `asgi_app` or the process of a WSGI server ends),
-                `message_queue` and `channel` (taken, with a warning: one process is served),
+                `message_queue`, the URL of a broker that several processes share (redis://, amqp://, nats://,
+                kafka://, zmq+tcp:// and their variants), with `channel` ("flask-socketio") and
+                `message_queue_options` (a dict for the broker's client library),
                 `async_mode` (taken: no green threads are needed).
 
         Raises:
@@ -94,9 +97,9 @@ class SocketIO(Registration, Emitting):
             self.manage_session = options.manage_session
         self.legacy_falsy_to = options.legacy_falsy_to
         self.async_mode = options.async_mode
-        if self.server_options.get("message_queue") is not None:
-            self.server_options.setdefault("client_manager", None)
-        warn_of_queue(self.server_options, stacklevel=3)
+        if options.queue is not None:
+            options.queue.join(runtime)
+            self.server_options["client_manager"] = options.queue
         if options.async_mode != DEFAULT_ASYNC_MODE:
             runtime.log.warning(
                 "async_mode=%r: no green threads are needed, handlers run on threads", options.async_mode
@@ -111,6 +114,7 @@ class SocketIO(Registration, Emitting):
 
     def _wrap(self, app: Flask, runtime: Server, options: Options) -> None:
         app.extensions["socketio"] = self
+        app.cli.add_command(socketio_commands)
         self._app = app
         inner: Any = app.wsgi_app
         if inner is self.sockio_mw and self.sockio_mw is not None:

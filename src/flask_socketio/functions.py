@@ -20,7 +20,7 @@ from .extension import SocketIO
 _NOT_GIVEN: Any = object()
 
 # Options that applications pass though nothing depends on them here.
-_TAKEN_SILENTLY = frozenset({"ignore_queue", "silent"})
+_TAKEN_SILENTLY = frozenset({"silent"})
 
 
 def emit(
@@ -88,7 +88,7 @@ def call(
     to: Any = None,
     room: Any = None,
     timeout: float | None = 60,
-    ignore_queue: bool = False,  # noqa: ARG001 (an option of Flask-SocketIO)
+    ignore_queue: bool = False,
 ) -> Any:
     """Send an event to the client whose event is being handled, or another, and wait for the acknowledgement.
 
@@ -99,7 +99,7 @@ def call(
         to: the sid of another client.
         room: the same under another name.
         timeout: seconds to wait, None for no limit.
-        ignore_queue: no queue is used.
+        ignore_queue: only a client of this process is meant.
 
     Returns:
         None, the argument of the acknowledgement, or a tuple of several.
@@ -111,7 +111,7 @@ def call(
     """
     socketio, here = _current("call")
     place, target = _addressee(socketio, here, namespace, room if to is None else to, broadcast=False)
-    return socketio.call(event, *args, namespace=place, to=target, timeout=timeout)
+    return socketio.call(event, *args, namespace=place, to=target, timeout=timeout, ignore_queue=ignore_queue)
 
 
 async def call_async(

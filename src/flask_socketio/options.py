@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,8 @@ from flask import Flask
 
 from carboy.exceptions import ConfigurationError
 
+from .message_queue import MessageQueue
+
 DEFAULT_ASYNC_MODE = "threading"
 ASYNC_MODES = frozenset({DEFAULT_ASYNC_MODE, "eventlet", "gevent", "gevent_uwsgi"})
 
@@ -20,8 +21,8 @@ SHUTDOWN_TIMEOUT = 10.0
 
 OWN = frozenset(
     {
-        *("channel", "http_threads", "legacy_falsy_to", "manage_session", "message_queue", "share_session"),
-        *("shutdown_timeout", "write_only"),
+        *("channel", "http_threads", "legacy_falsy_to", "manage_session", "message_queue"),
+        *("message_queue_options", "share_session", "shutdown_timeout", "write_only"),
     }
 )
 
@@ -36,6 +37,7 @@ class Options:
         legacy_falsy_to: whether an empty `to` means everybody, as in Flask-SocketIO.
         http_threads: threads for Flask's routes behind an ASGI server.
         shutdown_timeout: seconds that handlers are given at the end.
+        queue: the message queue that several processes share, if there is one.
         server: the options of the server.
     """
 
@@ -44,6 +46,7 @@ class Options:
     legacy_falsy_to: bool
     http_threads: int
     shutdown_timeout: float
+    queue: MessageQueue | None
     server: dict[str, Any]
 
     @classmethod
@@ -72,6 +75,7 @@ class Options:
             legacy_falsy_to=bool(given.get("legacy_falsy_to")),
             http_threads=int(given.get("http_threads") or HTTP_THREADS),
             shutdown_timeout=float(given.get("shutdown_timeout") or SHUTDOWN_TIMEOUT),
+            queue=MessageQueue.read(given, write_only=app is None),
             server=server,
         )
 
@@ -95,22 +99,6 @@ class AppJSON:
         """Read JSON as the application does."""
         with self._app.app_context():
             return flask.json.loads(*args, **kwargs)
-
-
-def warn_of_queue(given: Mapping[str, Any], stacklevel: int) -> None:
-    """Warn that a message queue connects nothing.
-
-    Args:
-        given: names and values as the application gave them.
-        stacklevel: how far above this function the application's code is.
-    """
-    name = next((name for name in ("message_queue", "client_manager") if given.get(name) is not None), None)
-    if name is not None:
-        warnings.warn(
-            f"{name}= connects no processes in this version of Carboy: what is emitted reaches only the "
-            "clients of the process that emits it",
-            stacklevel=stacklevel + 1,
-        )
 
 
 def _async_mode(given: Mapping[str, Any]) -> str:

@@ -68,9 +68,11 @@ class SocketIOServer:
         rooms = resolve_rooms(runtime, room if to is None else to, event, self._legacy_falsy_to)
         skip = skipped_sids(skip_sid)
         if callback is None:
-            runtime.emit(event, arguments, namespace=place, rooms=rooms, skip=skip)
+            runtime.emit(
+                event, arguments, namespace=place, rooms=rooms, skip=skip, everywhere=not ignore_queue
+            )
         else:
-            ask(runtime, event, arguments, callback, place, rooms, skip, None)
+            ask(runtime, event, arguments, callback, place, rooms, skip, None, everywhere=not ignore_queue)
 
     def send(
         self,
@@ -101,7 +103,12 @@ class SocketIOServer:
         if rooms is None:
             raise ValueError("Cannot use call() to broadcast.")
         answer = self._runtime.call(
-            event, answer_arguments(data), namespace=namespace or "/", rooms=rooms, timeout=timeout
+            event,
+            answer_arguments(data),
+            namespace=namespace or "/",
+            rooms=rooms,
+            timeout=timeout,
+            everywhere=not ignore_queue,
         )
         return answer_value(answer)
 
@@ -125,7 +132,7 @@ class SocketIOServer:
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Disconnect a client; an unknown one is ignored."""
-        self._runtime.disconnect(sid, namespace or "/")
+        self._runtime.disconnect(sid, namespace or "/", everywhere=not ignore_queue)
 
     def transport(self, sid: str, namespace: str | None = None) -> str:
         """Return what carries a client: "polling" or "websocket"."""
@@ -204,10 +211,12 @@ class SocketIOServer:
         """Sleep; see `SocketIO.sleep`."""
         sleep(self._runtime, seconds)
 
-    # What has no counterpart
+    # The end, and what has no counterpart
 
     def shutdown(self) -> None:
-        """Do nothing: the server ends with what serves it; see `SocketIO.stop`."""
+        """Leave the message queue. The server itself ends with what serves it; see `SocketIO.stop`."""
+        if self._runtime.cluster is not None:
+            self._runtime.cluster.bus.close()
 
     def handle_request(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Refuse: the server does not take single requests."""

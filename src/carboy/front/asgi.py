@@ -152,6 +152,8 @@ class ASGIApplication:
         hub = self._server.hub
         if not hub.running or hub.loop.is_closed():
             hub.attach(asyncio.get_running_loop())
+            if self._server.cluster is not None:
+                self._server.cluster.start()  # here nothing may wait for it
 
     async def _stop(self) -> None:
         self.endpoint.closing = True
@@ -171,6 +173,7 @@ class ASGIApplication:
             if message["type"] == "lifespan.startup":
                 self.endpoint.closing = False
                 self._start()
+                await asyncio.to_thread(self._server.listen)
             else:
                 await self._stop()
             return message

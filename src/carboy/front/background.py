@@ -136,6 +136,7 @@ class BackgroundHub:
         self._thread.start()
         if not started.wait(START_TIME):
             raise RuntimeError("The thread of Socket.IO does not run; does this server allow threads?")
+        self._server.listen()
         return loop
 
     def _work(self, loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:

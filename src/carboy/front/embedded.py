@@ -66,6 +66,7 @@ class EmbeddedServer:
         options: dict[str, Any] | None = None,
         **tls: Any,
     ) -> None:
+        self._server = server
         self._wsgi = WSGIMiddleware(wsgi_app, workers=http_threads)
         other: Any = self._wsgi
         application = ASGIApplication(server, other, middleware=middleware, alone=True)
@@ -128,6 +129,7 @@ class EmbeddedServer:
             self._error = error
 
     def _serve(self) -> None:
+        self._server.listen()
         factory = self._uvicorn.config.get_loop_factory()
         loop = factory() if factory is not None else asyncio.new_event_loop()
         try:

@@ -15,7 +15,7 @@ from carboy.runtime.client import CONNECTED, CONNECTING, Client
 from carboy.runtime.hub import Hub
 from carboy.runtime.message import Message
 
-Answered = Callable[[Client, list[Any]], None]
+Answered = Callable[["Client | None", list[Any]], None]
 Lost = Callable[["Client | None", str], None]
 
 TIMED_OUT = "the time is up"
@@ -128,7 +128,7 @@ class Answer:
         """Whether there is an answer, or can be none any more."""
         return self._settled.is_set()
 
-    def answered(self, client: Client, arguments: list[Any]) -> None:
+    def answered(self, client: Client | None, arguments: list[Any]) -> None:
         """Takes a client's answer; only the first counts."""
         if not self._settled.is_set():
             self._arguments = arguments

@@ -17,6 +17,7 @@ from carboy.adapters.local import LocalAdapter
 from carboy.exceptions import BlockingCallError
 from carboy.runtime.acks import NOBODY, Ack, Answer, Answered, Lost
 from carboy.runtime.client import Client
+from carboy.runtime.cluster import Cluster
 from carboy.runtime.hub import Hub
 from carboy.runtime.message import Message
 from carboy.socketio.packets import EVENT, Codec
@@ -31,6 +32,7 @@ class Emitting:
         codec: encodes it.
 
     Attributes:
+        cluster: the other processes, if there are any.
         memory_connections: in-memory connections that are open; their clients are served in the caller's
             thread.
     """
@@ -39,6 +41,7 @@ class Emitting:
         self.hub = hub
         self.adapter = adapter
         self.codec = codec
+        self.cluster: Cluster | None = None
         self.memory_connections = 0
         self._memory_lock = threading.RLock()
         self._ack_numbers: dict[str, Iterator[int]] = {}
@@ -52,6 +55,7 @@ class Emitting:
         rooms: Iterable[Hashable] | None = None,
         skip: Collection[str] = (),
         volatile: bool = False,
+        everywhere: bool = True,
     ) -> None:
         """Sends an event. Never waits.
 
@@ -62,15 +66,21 @@ class Emitting:
             rooms: rooms or sids, of which one is enough; None means everybody, an empty one nobody.
             skip: sids that are left out.
             volatile: whether it is dropped for clients that cannot take it now.
+            everywhere: whether clients of other processes are meant too.
 
         Raises:
             TypeError: if the arguments cannot be encoded.
             ValueError: if they contain themselves.
         """
+        cluster = self.cluster if everywhere else None
+        if cluster is not None and rooms is not None:
+            rooms = tuple(rooms)  # they are read twice
         recipients = self.adapter.recipients(namespace, rooms, skip)
         if recipients:
             encoded = self.codec.encode(EVENT, namespace, None, [event, *arguments], b"4")
             self._distribute(Client.send, recipients, Message(*encoded, volatile))
+        if cluster is not None and cluster.is_elsewhere(namespace, rooms):
+            cluster.emit(event, arguments, namespace, rooms, skip, volatile=volatile)
 
     def emit_with_ack(
         self,
@@ -83,33 +93,42 @@ class Emitting:
         rooms: Iterable[Hashable] | None = None,
         skip: Collection[str] = (),
         timeout: float | None = None,
+        everywhere: bool = True,
     ) -> int:
         """Sends an event that each recipient is asked to acknowledge. Never waits.
 
         Args:
             event: its name.
             arguments: what the client's handler is called with.
-            answered: called for each answer with the client and its arguments.
-            lost: called for each answer that will not come, with the client (None if there is no recipient)
-                and why.
+            answered: called for each answer with the client (None for one of another process) and its
+                arguments.
+            lost: called for each answer that will not come, with the client (None if there is none, or none
+                here) and why.
             namespace: the namespace.
             rooms: as in `emit`.
             skip: as in `emit`.
             timeout: seconds after which an answer counts as lost, None for no limit.
+            everywhere: as in `emit`.
 
         Returns:
-            How many clients are asked.
+            How many clients of this process are asked.
 
         Raises:
             TypeError: if the arguments cannot be encoded.
             ValueError: if they contain themselves.
         """
+        rooms = None if rooms is None else tuple(rooms)
         recipients = self.adapter.recipients(namespace, rooms, skip)
-        ack = self._ask(recipients, event, arguments, namespace, answered, lost)
-        if not recipients:
-            self._on_loop(lost, None, NOBODY)
-        elif timeout is not None and self.hub.running:
-            self.hub.outbox.put(ack.start_timeout, timeout)
+        cluster = self.cluster if everywhere else None
+        elsewhere = cluster is not None and cluster.is_elsewhere(namespace, rooms)
+        if recipients:
+            ack = self._ask(recipients, event, arguments, namespace, answered, lost)
+            if timeout is not None and self.hub.running:
+                self.hub.outbox.put(ack.start_timeout, timeout)
+        elif not elsewhere:
+            self.on_loop(lost, None, NOBODY)
+        if cluster is not None and elsewhere:
+            cluster.ask(event, arguments, namespace, rooms, skip, answered, lost, timeout)
         return len(recipients)
 
     def call(
@@ -120,6 +139,7 @@ class Emitting:
         namespace: str = "/",
         rooms: Iterable[Hashable],
         timeout: float | None = 60,
+        everywhere: bool = True,
     ) -> list[Any]:
         """Sends an event and waits for the acknowledgement; the first counts if several clients are asked.
 
@@ -129,6 +149,7 @@ class Emitting:
             namespace: the namespace.
             rooms: as in `emit`, but not everybody.
             timeout: seconds to wait, None for no limit.
+            everywhere: as in `emit`.
 
         Returns:
             The arguments of the acknowledgement.
@@ -141,16 +162,8 @@ class Emitting:
             raise BlockingCallError(
                 "call() would block the event loop; in a coroutine write `await call_async(...)`"
             )
-        recipients = self.adapter.recipients(namespace, rooms)
-        answer = Answer(event, len(recipients))
-        ack = self._ask(recipients, event, arguments, namespace, answer.answered, answer.lost)
-        if not recipients:
-            answer.lost(None, NOBODY)
-        try:
+        with self._asking(event, arguments, namespace, tuple(rooms), everywhere) as answer:
             answer.wait(timeout)
-        finally:
-            if not answer.settled:
-                self._on_loop(ack.give_up)
         return answer.result()
 
     async def call_async(
@@ -161,21 +174,48 @@ class Emitting:
         namespace: str = "/",
         rooms: Iterable[Hashable],
         timeout: float | None = 60,
+        everywhere: bool = True,
     ) -> list[Any]:
         """The form of `call` that a coroutine awaits, on any loop; same arguments, result and errors."""
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[None] = loop.create_future()
+
+        def notify() -> None:
+            _settle_soon(loop, settled)
+
+        with self._asking(event, arguments, namespace, tuple(rooms), everywhere, notify) as answer:
+            await asyncio.wait((settled,), timeout=timeout)
+        return answer.result()
+
+    @contextlib.contextmanager
+    def _asking(
+        self,
+        event: str,
+        arguments: Sequence[Any],
+        namespace: str,
+        rooms: tuple[Hashable, ...],
+        everywhere: bool,
+        notify: Callable[[], None] | None = None,
+    ) -> Iterator[Answer]:
+        """Asks for one answer, and gives up on it at the end."""
         recipients = self.adapter.recipients(namespace, rooms)
-        answer = Answer(event, len(recipients), lambda: _settle_soon(loop, settled))
-        ack = self._ask(recipients, event, arguments, namespace, answer.answered, answer.lost)
-        if not recipients:
+        cluster = self.cluster if everywhere else None
+        elsewhere = cluster is not None and cluster.is_elsewhere(namespace, rooms)
+        answer = Answer(event, len(recipients) + elsewhere, notify)
+        asked = (answer.answered, answer.lost)
+        ack = self._ask(recipients, event, arguments, namespace, *asked)
+        number = 0
+        if cluster is not None and elsewhere:
+            number = cluster.ask(event, arguments, namespace, rooms, (), *asked, None)
+        elif not recipients:
             answer.lost(None, NOBODY)
         try:
-            await asyncio.wait((settled,), timeout=timeout)
+            yield answer
         finally:
             if not answer.settled:
-                self._on_loop(ack.give_up)
-        return answer.result()
+                self.on_loop(ack.give_up)
+            if cluster is not None and elsewhere:
+                cluster.acks.give_up(number)
 
     def _ask(
         self,
@@ -212,7 +252,8 @@ class Emitting:
                     send(client, message)
         return tuple(client for client in recipients if not client.connection.inline)
 
-    def _on_loop(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def on_loop(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Calls a function on the loop; where there is none, here, as for in-memory clients."""
         if self.hub.running:
             self.hub.outbox.put(function, *arguments)
         else:

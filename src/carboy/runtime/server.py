@@ -6,30 +6,35 @@ are put together; what they do is theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+from carboy.adapters.bus import Bus
 from carboy.adapters.local import LocalAdapter
 from carboy.config import Config
 from carboy.engineio.session import Session
 from carboy.engineio.sids import generate_sid
-from carboy.exceptions import NotConnectedError, PacketError
+from carboy.exceptions import PacketError
+from carboy.runtime.callbacks import Callbacks
 from carboy.runtime.client import CONNECTED, CONNECTING, Client
+from carboy.runtime.cluster import Cluster
 from carboy.runtime.connection import Connection
-from carboy.runtime.emitting import Emitting
 from carboy.runtime.events import Events
-from carboy.runtime.handlers import Handler, Handlers
+from carboy.runtime.handlers import Handlers
 from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
-from carboy.runtime.lifecycle import CLIENT_DISCONNECT, SERVER_DISCONNECT, Lifecycle
+from carboy.runtime.lifecycle import CLIENT_DISCONNECT, Lifecycle
 from carboy.runtime.log import Log
+from carboy.runtime.membership import Membership
 from carboy.socketio.json_codec import JSONCodec
 from carboy.socketio.msgpack_codec import MessagePackCodec
 from carboy.socketio.packets import ACK, CONNECT, DISCONNECT, EVENT, Codec, DecoderLimits, Packet
 
+LISTEN_TIME = 2.0
+"""Seconds that the first clients wait for the message queue; then they are served without."""
 
-class Server(Emitting):
-    """A Socket.IO server; what it sends is in `emitting.py`.
+
+class Server(Membership):
+    """A Socket.IO server; what it sends is in `emitting.py`, who is where in `membership.py`.
 
     Args:
         config: the options.
@@ -44,6 +49,7 @@ class Server(Emitting):
         jobs: runs handlers.
         events: what events lead to.
         lifecycle: how clients come and go.
+        callbacks: runs functions for acknowledgements.
         connections: the engine sessions by their id.
     """
 
@@ -58,6 +64,7 @@ class Server(Emitting):
         self.lifecycle = Lifecycle(
             config, self.hub, self.adapter, self.handlers, jobs, self.codec, self.events
         )
+        self.callbacks = Callbacks(self.hub, jobs, self.events, self.log)
         self._inherited: list[Any] = []
 
     @property
@@ -139,83 +146,21 @@ class Server(Emitting):
             raise PacketError("an event before the namespace was joined")
         self.lifecycle.hold(client, number, data)
 
-    # Acknowledgements
+    # Other processes
 
-    def run_callback(self, client: Client, callback: Callable[..., Any], arguments: Sequence[Any]) -> None:
-        """Runs a function of the application for an acknowledgement, as handlers are run."""
-        handler = Handler(callback, lambda client, event, given: callback(*given))
-        self.jobs.start_apart(client, handler, tuple(arguments), self._callback_done)
+    def join(self, bus: Bus) -> None:
+        """Becomes one of the processes of a cluster.
 
-    def _callback_done(self, client: Client, token: Any, result: Any, error: BaseException | None) -> None:
-        if error is not None:
-            self.events.report(client, "acknowledgement callback", error)
-
-    # Rooms
-
-    def enter_room(self, sid: str, room: Hashable, namespace: str = "/") -> None:
-        """Puts a client into a room, in force when this returns; a client that is leaving is left alone.
-
-        Raises:
-            NotConnectedError: if no such client is connected.
-            ValueError: if the room is another client's own.
+        Args:
+            bus: the way to the others.
         """
-        try:
-            self.adapter.enter(namespace, sid, room)
-        except NotConnectedError:
-            if (namespace, sid) not in self.lifecycle.leaving:
-                raise
+        self.cluster = Cluster(self, bus, self.config.json)
 
-    def leave_room(self, sid: str, room: Hashable, namespace: str = "/") -> None:
-        """Takes a client out of a room, in force when this returns; a client that is leaving is left alone.
-
-        Raises:
-            NotConnectedError: if no such client is connected.
-        """
-        try:
-            self.adapter.leave(namespace, sid, room)
-        except NotConnectedError:
-            if (namespace, sid) not in self.lifecycle.leaving:
-                raise
-
-    def close_room(self, room: Hashable, namespace: str = "/") -> None:
-        """Empties a room.
-
-        Raises:
-            ValueError: if the room is a client's own.
-        """
-        self.adapter.close(namespace, room)
-
-    def rooms(self, sid: str, namespace: str = "/") -> list[Hashable]:
-        """Returns the rooms of a client, its own first; also while its disconnect handler runs.
-
-        Raises:
-            NotConnectedError: if no such client is connected.
-        """
-        return [sid, *self.adapter.rooms(self.client(sid, namespace))]
-
-    def client(self, sid: str, namespace: str = "/") -> Client:
-        """Returns a client, also while its disconnect handler runs.
-
-        Raises:
-            NotConnectedError: if no such client is connected.
-        """
-        client = self.adapter.find(namespace, sid) or self.lifecycle.leaving.get((namespace, sid))
-        if client is None:
-            raise NotConnectedError(f"no client {sid!r} is connected to the namespace {namespace!r}")
-        return client
-
-    def disconnect(self, sid: str, namespace: str = "/") -> None:
-        """Disconnects a client from a namespace; inside its connect handler this refuses it.
-
-        An unknown client is ignored.
-        """
-        client = self.adapter.find(namespace, sid)
-        if client is None:
-            return
-        if client.connection.inline:
-            self.lifecycle.disconnect(client, SERVER_DISCONNECT, True)
-        else:
-            self.hub.outbox.put(self.lifecycle.disconnect, client, SERVER_DISCONNECT, True)
+    def listen(self) -> None:
+        """Begins to hear other processes, before clients come; waits a moment, so that they miss nothing."""
+        if self.cluster is not None:
+            self.cluster.start()
+            self.cluster.bus.wait(LISTEN_TIME)
 
 
 def make_codec(config: Config) -> Codec:

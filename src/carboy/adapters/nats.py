@@ -1,0 +1,85 @@
+"""The driver for NATS: a subject for each channel.
+
+The library's own way of connecting again is switched off: the bus does that, and tells it in the log. Messages
+of one channel keep their order; those of two channels of one process may overtake each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from carboy.adapters.broker_driver import BrokerDriver
+from carboy.adapters.broker_url import BrokerURL
+from carboy.adapters.channel_names import legal_name
+
+PORT = 4222
+
+
+class NATSDriver(BrokerDriver):
+    """Carries messages over NATS.
+
+    Args:
+        url: `nats://` or `tls://`, with one or more servers of one NATS cluster.
+        timeout: see `BrokerDriver`.
+        options: arguments of the library's `connect`.
+    """
+
+    def __init__(self, url: BrokerURL, timeout: float, options: Mapping[str, Any]) -> None:
+        super().__init__(url, timeout)
+        self._options = options
+        self._client: Client | None = None
+
+    async def _open(self, channels: Sequence[str]) -> None:
+        self._client = client = Client()
+        await client.connect(
+            self._servers(),
+            **{
+                "connect_timeout": self._timeout,
+                "ping_interval": 3600,  # the watch over the connection sends its own
+                **self._options,
+                "allow_reconnect": False,
+                "error_cb": self._on_error,
+                "closed_cb": self._on_closed,
+            },
+        )
+        for channel in channels:
+            await client.subscribe(legal_name(channel), cb=self._take)
+        await self._probe()
+
+    def _servers(self) -> list[str]:
+        login = quote(self.url.username or "", safe="")
+        if self.url.password:
+            login += f":{quote(self.url.password, safe='')}"
+        return [
+            f"{self.url.scheme}://{login}{'@' if login else ''}{f'[{host}]' if ':' in host else host}:{port}"
+            for host, port in self.url.addresses(PORT)
+        ]
+
+    async def _take(self, message: Msg) -> None:
+        self._deliver(message.data)
+
+    async def _on_error(self, error: Exception) -> None:
+        self._fail(error)
+
+    async def _on_closed(self) -> None:
+        self._fail(ConnectionError("the server has closed the connection"))
+
+    async def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        assert self._client is not None
+        for channel, message in messages:
+            await self._client.publish(legal_name(channel), message)
+        await self._probe()
+
+    async def _probe(self) -> None:
+        assert self._client is not None
+        await self._client.flush(timeout=3600)  # until the server has answered a PING; who calls this has a deadline
+
+    async def _end(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()

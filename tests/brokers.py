@@ -1,0 +1,316 @@
+"""Real message brokers for the tests: each is a process on free ports of this machine, with its data in a folder.
+
+`start_broker` in conftest.py starts one of each kind when a test first asks for it, and ends all with the run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+HOST = "127.0.0.1"
+USER, PASSWORD = "carboy", "s3cret/word"
+ENCODED = "s3cret%2Fword"
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    listeners = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+class Broker:
+    """A broker; subclasses tell how it is run.
+
+    Attributes:
+        tools: the programs that it needs.
+        hello: what is sent to a port to see that it is served; the broker answers or speaks first.
+        start_time: seconds that it may take to start.
+        has_password: whether its URL's password counts.
+    """
+
+    tools: ClassVar[tuple[str, ...]] = ()
+    hello: ClassVar[bytes] = b""
+    start_time: ClassVar[float] = 15
+    has_password: ClassVar[bool] = True
+    port_count: ClassVar[int] = 1
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports = free_ports(self.port_count)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port for clients."""
+        return self.ports[0]
+
+    @property
+    def url(self) -> str:
+        """The URL for clients, with user and password."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Do what must be done once, before the first start."""
+
+    def command(self) -> list[str]:
+        """Return the command line."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """Return what is added to the environment."""
+        return {}
+
+    def start(self) -> None:
+        """Start the process, and wait until it serves."""
+        with Path(self.folder, "output.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=os.environ | self.environment(),
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + self.start_time
+        while not self.serves():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                pytest.fail(f"{self.command()[0]} did not start:\n{Path(self.folder, 'output.log').read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def serves(self) -> bool:
+        """Whether somebody answers on the port."""
+        try:
+            with socket.create_connection((HOST, self.port), timeout=1) as connection:
+                connection.sendall(self.hello)
+                return bool(connection.recv(1))
+        except OSError:
+            return False
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the broker and all that it has started."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    def stop(self) -> None:
+        """End it at once, without a goodbye to its clients."""
+        if self.process is not None:
+            try:
+                self.signal(signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.wait()
+            self.process = None
+
+
+class Redis(Broker):
+    """A Redis server, also on a Unix socket."""
+
+    tools = ("redis-server",)
+    hello = b"PING\r\n"
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{ENCODED}@{HOST}:{self.port}/0"
+
+    @property
+    def socket_file(self) -> Path:
+        """Its Unix socket."""
+        return self.folder / "redis.sock"
+
+    def command(self) -> list[str]:
+        options = ["--port", str(self.port), "--bind", HOST, "--save", "", "--unixsocket", str(self.socket_file)]
+        return ["redis-server", *options, "--requirepass", PASSWORD, *self.more_options()]
+
+    def more_options(self) -> list[str]:
+        """Return what other kinds of Redis add."""
+        return []
+
+
+class RabbitMQ(Broker):
+    """A RabbitMQ node of its own, beside the one that the system may run."""
+
+    tools = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "epmd")
+    hello = b"AMQP\x00\x00\x09\x01"
+    start_time = 55
+    port_count = 3
+
+    @property
+    def url(self) -> str:
+        return f"amqp://{USER}:{ENCODED}@{HOST}:{self.port}//"
+
+    def prepare(self) -> None:
+        lines = [
+            f"listeners.tcp.1 = {HOST}:{self.port}",
+            f"default_user = {USER}",
+            f"default_pass = {PASSWORD}",
+            "log.file.level = error",
+            "disk_free_limit.absolute = 1MB",
+        ]
+        Path(self.folder, "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        Path(self.folder, "plugins").write_text("[].\n")
+
+    def command(self) -> list[str]:
+        return [self.tools[0]]
+
+    def environment(self) -> dict[str, str]:
+        folder = str(self.folder)
+        return {
+            "HOME": folder,
+            "RABBITMQ_NODENAME": f"carboy{self.port}@localhost",
+            "RABBITMQ_MNESIA_BASE": folder,
+            "RABBITMQ_LOG_BASE": folder,
+            "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_DIST_PORT": str(self.ports[1]),
+            "ERL_EPMD_PORT": str(self.ports[2]),
+            "ERL_EPMD_ADDRESS": HOST,
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none +S 1",
+        }
+
+    def stop(self) -> None:
+        super().stop()
+        # The port mapper of this node alone, which it has left in a session of its own.
+        subprocess.run(
+            ["epmd", "-kill"], env=os.environ | self.environment(), capture_output=True, check=False
+        )
+
+
+class NATS(Broker):
+    """A NATS server."""
+
+    tools = ("nats-server",)
+
+    @property
+    def url(self) -> str:
+        return f"nats://{USER}:{ENCODED}@{HOST}:{self.port}"
+
+    def prepare(self) -> None:
+        Path(self.folder, "nats.conf").write_text(
+            f'listen: "{HOST}:{self.port}"\nmax_payload: 8MB\nmax_pending: 64MB\n'
+            f'authorization {{ user: "{USER}", password: "{PASSWORD}" }}\n'
+        )
+
+    def command(self) -> list[str]:
+        return ["nats-server", "-c", "nats.conf"]
+
+
+class Kafka(Broker):
+    """A Kafka broker, which is its own controller. Maven fetches it, as nothing else here brings one."""
+
+    tools = ("java", "mvn")
+    start_time = 40
+    port_count = 3
+    jars = ROOT / ".cache" / "kafka"
+
+    @property
+    def url(self) -> str:
+        return f"kafka://{USER}:{ENCODED}@{HOST}:{self.port}"
+
+    def serves(self) -> bool:
+        try:
+            socket.create_connection((HOST, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return b"Kafka Server started" in Path(self.folder, "output.log").read_bytes()
+
+    def java(self, *arguments: str) -> list[str]:
+        """Return the command line of a Java program of Kafka's."""
+        return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*", *arguments]
+
+    def prepare(self) -> None:
+        if not self.jars.is_dir():
+            self.fetch()
+        login = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        lines = {
+            "node.id": 1,
+            "process.roles": "broker,controller",
+            "controller.quorum.voters": f"1@{HOST}:{self.ports[1]}",
+            "listeners": f"CLIENTS://{HOST}:{self.port},BROKERS://{HOST}:{self.ports[2]},CONTROLLER://{HOST}:{self.ports[1]}",
+            "inter.broker.listener.name": "BROKERS",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.clients.plain.sasl.jaas.config": f'{login} required user_{USER}="{PASSWORD}";',
+            "log.dirs": self.folder / "data",
+            "message.max.bytes": 8 << 20,
+            "offsets.topic.replication.factor": 1,
+        }
+        text = "".join(f"{name}={value}\n" for name, value in lines.items())
+        Path(self.folder, "server.properties").write_text(text)
+        Path(self.folder, "log4j.properties").write_text(
+            "log4j.rootLogger=INFO, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"
+            "log4j.appender.out.layout=org.apache.log4j.PatternLayout\n"
+        )
+        command = self.java("kafka.tools.StorageTool", "format", "-t", "A" * 22, "-c", "server.properties")
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+
+    def fetch(self) -> None:
+        """Fetch Kafka into the folder of what was built."""
+        part = self.jars.with_suffix(".part")
+        command = ["mvn", "-q", "-B", "-f", str(ROOT / "tests" / "contracts" / "kafka.xml")]
+        command += ["dependency:copy-dependencies", f"-DoutputDirectory={part}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        if done.returncode:
+            missing(f"Maven could not fetch Kafka: {done.stdout[-500:]}")
+        part.rename(self.jars)
+
+    def command(self) -> list[str]:
+        return self.java("-Dlog4j.configuration=file:log4j.properties", "kafka.Kafka", "server.properties")
+
+
+class ZMQ(Broker):
+    """The broker that python-socketio's documentation shows for ZeroMQ."""
+
+    has_password = False
+    port_count = 2
+
+    @property
+    def url(self) -> str:
+        return f"zmq+tcp://{HOST}:{self.port}+{self.ports[1]}"
+
+    def command(self) -> list[str]:
+        code = (
+            "import zmq\ncontext = zmq.Context()\n"
+            f"sink = context.socket(zmq.PULL)\nsink.bind('tcp://{HOST}:{self.port}')\n"
+            f"source = context.socket(zmq.PUB)\nsource.sndhwm = 0\nsource.bind('tcp://{HOST}:{self.ports[1]}')\n"
+            "zmq.proxy(sink, source)\n"
+        )
+        return [sys.executable, "-c", code]
+
+    def serves(self) -> bool:
+        try:
+            socket.create_connection((HOST, self.ports[1]), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+def missing(what: str) -> None:
+    """Skip the test and say so loudly; where CI is set, a skip is a failure."""
+    print(f"\n!!! {what}", file=sys.stderr)
+    pytest.skip(what)
+
+
+def require(kind: type[Broker]) -> None:
+    """Skip the test unless a broker of that kind can run here."""
+    absent = [tool for tool in kind.tools if shutil.which(tool) is None]
+    if absent:
+        missing(f"{' and '.join(absent)} not found: nothing was tried with {kind.__name__}")
