@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from carboy.engineio.sids import NAME_LENGTH, is_sid
 from carboy.front.fast_lane import FastLane
+from carboy.front.workers.bus import WorkersBus
 from carboy.front.workers.frames import END, HANDOVER, REPLY, REQUEST
 from carboy.front.workers.http_relay import HTTPRelay
 from carboy.front.workers.masters import Master
@@ -69,6 +70,9 @@ class WorkerGroup:
         await membership.peers.meet_all()
         self._endpoint.find_worker = membership.find
         server.name = membership.peers.name
+        if server.cluster is None:  # a message queue reaches the other workers too
+            server.join(membership.bus)
+            server.listen()
 
     def hurry(self) -> None:
         """Has the requests return that wait for other workers, since this one begins to end."""
@@ -77,18 +81,23 @@ class WorkerGroup:
 
     async def leave(self) -> None:
         """Answers what the others still ask, and leaves; sessions have ended."""
-        membership, self._membership, self._joining = self._membership, None, None
-        if membership is not None:
-            await membership.http.finish()
-            self._endpoint.find_worker = lambda sid: None
-            await membership.peers.close()
+        if self._membership is not None:
+            await self._membership.http.finish()
+            await self._forget().peers.close()
 
     def _forked(self) -> None:
         """Leaves the membership to the process that has it."""
+        if self._membership is not None:
+            self._forget().peers.abandon()
+
+    def _forget(self) -> _Membership:
         membership, self._membership, self._joining = self._membership, None, None
+        assert membership is not None
         self._endpoint.find_worker = lambda sid: None
-        if membership is not None:
-            membership.peers.abandon()
+        cluster = self._server.cluster
+        if cluster is not None and cluster.bus is membership.bus:
+            self._server.cluster = None
+        return membership
 
 
 class _Membership:
@@ -98,6 +107,7 @@ class _Membership:
         self.peers = peers = Peers(place, server.hub.loop, server.log, self._lost)
         self.http = HTTPRelay(endpoint, server.config.max_http_buffer_size, peers.send)
         self.websockets = WebSocketRelay(endpoint, FastLane(server, endpoint), server.log, peers.send)
+        self.bus = WorkersBus(server.hub, peers)
         peers.takers |= {
             REQUEST: self.http.take_request,
             END: self.http.take_end,
@@ -112,6 +122,7 @@ class _Membership:
 
     def _lost(self, name: str) -> None:
         self.http.lost(name)
+        self.bus.lost(name)
 
 
 class _Colleague(OtherWorker):

@@ -63,6 +63,11 @@ class Peers:
         self.name, self._listener = place.listen()
         loop.add_reader(self._listener, self._accept)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the others; from any thread."""
+        return frozenset(self._links)
+
     async def meet_all(self) -> None:
         """Connects to all that are there, and returns when they have connected back, or not for too long."""
         met = {name for name in self._place.names() if name != self.name and self.meet(name)}
