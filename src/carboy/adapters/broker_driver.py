@@ -17,20 +17,14 @@ from carboy.exceptions import BrokerError
 
 # What the text of an error tells, and what to do about it. The first that is found counts.
 HINTS = (
-    (
-        r"certificate|ssl|tls|WRONG_VERSION",
-        "check the certificates, and whether the broker speaks TLS on this port",
-    ),
+    (r"certificate|ssl|tls|WRONG_VERSION", "check the certificates, and whether the broker speaks TLS on this port"),
     (
         r"auth|password|credential|access.?refused|WRONGPASS|NOAUTH|NOPERM|denied|not allowed|permission",
         "check the user name and the password in the URL, and what that user may do",
     ),
     (r"name or service|name resolution|getaddrinfo|nodename|no address", "check the host name in the URL"),
     (r"no such file|ENOENT", "check the path in the URL, and that the broker runs"),
-    (
-        r"refused|unreachable|no route|unable to connect|bootstrap|no servers",
-        "check that it runs at this host and port",
-    ),
+    (r"refused|unreachable|no route|unable to connect|bootstrap|no servers", "check that it runs at this host and port"),
     (r"no answer|timed? ?out", "check that it runs, the host and port, and that no firewall drops packets"),
     (r"too large|max.?payload|MessageSizeTooLarge", "raise the size that the broker allows for one message"),
 )

@@ -49,13 +49,9 @@ class BrokerURL:
         try:
             parts = urlsplit(url)
         except ValueError:
-            raise ConfigurationError(
-                f"The {scheme}:// URL of the message queue cannot be read. {ENCODE}"
-            ) from None
+            raise ConfigurationError(f"The {scheme}:// URL of the message queue cannot be read. {ENCODE}") from None
         if "@" in parts.path + parts.query or parts.fragment:
-            raise ConfigurationError(
-                f"The {scheme}:// URL of the message queue ends in the wrong place. {ENCODE}"
-            )
+            raise ConfigurationError(f"The {scheme}:// URL of the message queue ends in the wrong place. {ENCODE}")
         return cls._of(parts)
 
     @classmethod

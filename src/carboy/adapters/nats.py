@@ -77,9 +77,7 @@ class NATSDriver(BrokerDriver):
 
     async def _probe(self) -> None:
         assert self._client is not None
-        await self._client.flush(
-            timeout=3600
-        )  # until the server has answered a PING; who calls this has a deadline
+        await self._client.flush(timeout=3600)  # until the server has answered a PING; who calls this has a deadline
 
     async def _end(self) -> None:
         client, self._client = self._client, None

@@ -174,7 +174,7 @@ def _query_options(url: BrokerURL) -> dict[str, Any]:
 def _service(url: BrokerURL) -> str:
     parts = url.path.split("/")
     if len(parts) < 3 or not parts[2]:
-        raise ConfigurationError(
-            f"{url} names no service: write {url.scheme}://host:port,host:port/0/service"
-        )
+        raise ConfigurationError(f"{url} names no service: write {url.scheme}://host:port,host:port/0/service")
     return unquote(parts[2])
+
+

@@ -38,9 +38,7 @@ class ZMQDriver(BrokerDriver):
         if len(url.hosts) != 1 or url.hosts[0][1] is None or url.second_port is None:
             raise ConfigurationError(f"{url} names no two ports: write zmq+tcp://host:port+port")
         if options:
-            raise ConfigurationError(
-                f"{url} takes no options but timeout, and {', '.join(options)} was given"
-            )
+            raise ConfigurationError(f"{url} takes no options but timeout, and {', '.join(options)} was given")
         host, port = url.hosts[0]
         host = f"[{host}]" if ":" in host else host
         self._sink_address, self._source_address = f"tcp://{host}:{port}", f"tcp://{host}:{url.second_port}"
