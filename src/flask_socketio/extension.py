@@ -154,14 +154,14 @@ class SocketIO(Registration, Clients):
             app: the application.
             host: the address to listen on, "127.0.0.1" by default.
             port: the port, by default that of the config value SERVER_NAME, or 5000.
-            **kwargs: `debug` (the application's by default), `use_reloader`, `use_debugger` and `log_output`
-            (as
-                `debug` by default), `reloader_options`, `extra_files`; `ssl_certfile`, `ssl_keyfile`,
-                `ssl_keyfile_password`, `ssl_ca_certs`, or `ssl_context` (an `ssl.SSLContext`, a pair of
-                files, or "adhoc"); `uds`, the path of a Unix socket; `http_threads` (10), the threads for
-                Flask's routes; `shutdown_timeout` (10), seconds that are given at a stop; and what
-                `uvicorn.Config` takes. Options of Werkzeug, eventlet and gevent that mean the same are
-                understood.
+            **kwargs: `workers` (1), the processes that serve: they share clients, rooms and broadcasts, and
+                one that ends is replaced; `debug` (the application's by default), `use_reloader`,
+                `use_debugger` and `log_output` (as `debug` by default), `reloader_options`, `extra_files`;
+                `ssl_certfile`, `ssl_keyfile`, `ssl_keyfile_password`, `ssl_ca_certs`, or `ssl_context` (an
+                `ssl.SSLContext`, a pair of files, or "adhoc"); `uds`, the path of a Unix socket;
+                `http_threads` (10), the threads for Flask's routes; `shutdown_timeout` (10), seconds that are
+                given at a stop; and what `uvicorn.Config` takes. Options of Werkzeug, eventlet and gevent
+                that mean the same are understood.
 
         Raises:
             ValueError: if an option has a value that cannot work.

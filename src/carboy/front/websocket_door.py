@@ -7,6 +7,8 @@ the next round of the loop.
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from asyncio import BaseTransport, Protocol
 from collections.abc import Callable
@@ -18,9 +20,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from carboy.exceptions import RequestError
 from carboy.front.environ import environ_of_head
 from carboy.front.http_text import response_head
-from carboy.runtime.connection import Connection
+from carboy.front.workers.pump import Pump
 from carboy.runtime.server import Server
-from carboy.transports.endpoint import Endpoint
+from carboy.transports.endpoint import Endpoint, Session
+from carboy.transports.other_worker import OtherWorker
 from carboy.transports.rewriting import Reply
 from carboy.transports.websocket import QuietLogger, take_over
 
@@ -135,21 +138,34 @@ class WebSocketDoor(Protocol):
             root_path=self._root_path,
         )
         try:
-            key, connection = await self._admit(environ)
+            key, session = await self._admit(environ)
         except RequestError as error:
             self._respond(self._endpoint.refusal(environ, error))
         except Exception as error:
             self._server.log.exception("A websocket could not be admitted", error=error)
             self._respond(Reply(500))
         else:
-            if not transport.is_closing():
-                self._connections.discard(self)
-                websocket = self._endpoint.websocket(environ, connection)
-                max_bytes = self._server.config.max_http_buffer_size
-                take_over(transport, key, websocket, self._logger, max_bytes, self.early)
-                transport.resume_reading()
+            if transport.is_closing():
+                return
+            if isinstance(session, OtherWorker):
+                session.adopt(await self._take_out(), environ, key, self.early)
+                return
+            self._connections.discard(self)
+            websocket = self._endpoint.websocket(environ, session)
+            max_bytes = self._server.config.max_http_buffer_size
+            take_over(transport, key, websocket, self._logger, max_bytes, self.early)
+            transport.resume_reading()
 
-    async def _admit(self, environ: dict[str, Any]) -> tuple[str, Connection | None]:
+    async def _take_out(self) -> socket.socket:
+        """Takes the connection out of this process; one on TLS stays, and its bytes are carried."""
+        if self.transport.get_extra_info("sslcontext"):
+            self._connections.discard(self)
+            return await Pump.begin(self.transport, self._connections)
+        taken = socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno()))
+        self.transport.abort()  # of which the peer notices nothing, as the other file is open
+        return taken
+
+    async def _admit(self, environ: dict[str, Any]) -> tuple[str, Session]:
         if not environ["PATH_INFO"].startswith(self._server.config.path):
             raise RequestError(3, "Not found", 404)
         return await self._endpoint.admit(environ)

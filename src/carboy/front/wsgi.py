@@ -8,14 +8,17 @@ poll returns after a while.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from carboy.engineio.requests import is_websocket_upgrade
-from carboy.exceptions import ConfigurationError, LimitError, RequestError
+from carboy.exceptions import BlockingCallError, ConfigurationError, LimitError, RequestError
 from carboy.front.background import BackgroundHub
+from carboy.front.fast_lane import FastLane
 from carboy.front.gunicorn_worker import count_threads, is_stopping
 from carboy.front.handover import can_move, find_socket, lasting, take_socket
 from carboy.front.held_polls import HeldPolls
@@ -23,12 +26,13 @@ from carboy.front.http_text import status_line
 from carboy.front.moved_poll import MovedPoll
 from carboy.front.places import Places
 from carboy.front.relay import relay
-from carboy.runtime.connection import Connection
+from carboy.front.workers.group import WorkerGroup
+from carboy.front.workers.masters import master_of_wsgi
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
-from carboy.transports.endpoint import Endpoint
+from carboy.transports.endpoint import Endpoint, Session
+from carboy.transports.other_worker import OtherWorker
 from carboy.transports.rewriting import Reply
-from carboy.transports.websocket import QuietLogger, take_over
 
 StartResponse = Callable[..., Any]
 
@@ -58,7 +62,9 @@ class WSGIFront:
         self._server = server
         self._shutdown_timeout = shutdown_timeout
         self._endpoint = Endpoint(server)
-        self._logger = QuietLogger(server.log)
+        self._lane = FastLane(server, self._endpoint)
+        self._group = WorkerGroup(server, self._endpoint)
+        self._joined_in: int | None = None
         self._places: _Places | None = None
         self._told: set[str] = set()
         self.hub = BackgroundHub(server, self._finish, shutdown_timeout)
@@ -68,10 +74,24 @@ class WSGIFront:
         path: str = environ.get("PATH_INFO", "")
         return path.startswith(self._server.config.path)
 
+    def join(self, environ: dict[str, Any]) -> None:
+        """Joins the other workers of the same master, with the first request of all, whatever it is for.
+
+        Args:
+            environ: the WSGI environment of the request.
+        """
+        if self._joined_in != os.getpid():
+            master = master_of_wsgi(environ)
+            if master is not None:
+                with suppress(RequestError, ConfigurationError, BlockingCallError):
+                    self.hub.run(self._group.join(master))
+            self._joined_in = os.getpid()
+
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request (PEP 3333)."""
         try:
             self.hub.start()
+            self.join(environ)
             shown = find_socket(environ)
             if is_websocket_upgrade(environ):
                 return self._websocket(environ, start_response, shown)
@@ -136,25 +156,19 @@ class WSGIFront:
             )
             raise RequestError(0, "Transport unknown")
         lasting_environ = lasting(environ)
-        key, connection = self.hub.run(self._endpoint.admit(lasting_environ))
+        key, session = self.hub.run(self._endpoint.admit(lasting_environ))
         if not can_move(shown):
-            return self._carry(shown, environ, key, connection, start_response)
+            return self._carry(shown, environ, key, session, start_response)
         ours, remains = take_socket(shown)
-        self.hub.call(self._adopt, ours, lasting_environ, key, connection)
+        self.hub.call(self._adopt, ours, lasting_environ, key, session)
         start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "close")])
         return remains
 
-    def _adopt(
-        self, ours: socket.socket, environ: dict[str, Any], key: str, connection: Connection | None
-    ) -> None:
-        websocket = self._endpoint.websocket(environ, connection)
-        max_bytes = self._server.config.max_http_buffer_size
-
-        def opened(transport: Any) -> None:
-            take_over(transport, key, websocket, self._logger, max_bytes)
-
-        loop = asyncio.get_running_loop()
-        self._server.hub.spawn(loop.connect_accepted_socket(lambda: _Opening(opened), ours))
+    def _adopt(self, ours: socket.socket, environ: dict[str, Any], key: str, session: Session) -> None:
+        if isinstance(session, OtherWorker):
+            session.adopt(ours, environ, key)
+        else:
+            self._lane.adopt(ours, environ, key, session)
 
     # Websockets over TLS
 
@@ -163,7 +177,7 @@ class WSGIFront:
         shown: socket.socket,
         environ: dict[str, Any],
         key: str,
-        connection: Connection | None,
+        session: Session,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
         """Carries the bytes of a socket on this thread until it is closed."""
@@ -178,7 +192,7 @@ class WSGIFront:
         try:
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
-            self.hub.call(self._adopt, ours, lasting(environ), key, connection)
+            self.hub.call(self._adopt, ours, lasting(environ), key, session)
             relay(shown, theirs, is_stopping)
         finally:
             relays.release()
@@ -208,8 +222,10 @@ class WSGIFront:
 
     async def _finish(self) -> None:
         self._endpoint.closing = True
+        self._group.hurry()
         await drain(self._server, self._shutdown_timeout)
         await self._endpoint.finish(CLOSE_TIMEOUT)
+        await self._group.leave()
 
 
 @dataclass(frozen=True)
@@ -252,17 +268,6 @@ class _Exchange:
         """Takes note that the peer has gone."""
         self._has_left = True
         self.returned.set()
-
-
-class _Opening(asyncio.Protocol):
-    """A socket on its way to the fast lane."""
-
-    def __init__(self, opened: Callable[[Any], None]) -> None:
-        self._opened = opened
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # In the next round of the loop: the transport is not complete before this returns.
-        asyncio.get_running_loop().call_soon(self._opened, transport)
 
 
 async def _begin(serving: Coroutine[Any, Any, Reply], patience: float) -> tuple[asyncio.Task[Reply], bool]:

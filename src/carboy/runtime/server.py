@@ -67,6 +67,15 @@ class Server(Membership):
         self.callbacks = Callbacks(self.hub, jobs, self.events, self.log)
         self._inherited: list[Any] = []
 
+    @property
+    def name(self) -> str:
+        """The name of this process among the workers of one host, with which its ids begin; else empty."""
+        return self.lifecycle.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.lifecycle.name = name
+
     # Engine sessions
 
     def open_session(self, environ: dict[str, Any], transport: str) -> Connection:
@@ -80,7 +89,7 @@ class Server(Membership):
             Its connection, which still has to be opened with a transport.
         """
         config, now = self.config, self.hub.now()
-        session = Session(generate_sid(), transport, config.ping_interval, config.ping_timeout, now)
+        session = Session(generate_sid(self.name), transport, config.ping_interval, config.ping_timeout, now)
         connection = Connection(self, session, environ)
         self.connections[session.sid] = connection
         return connection
@@ -126,6 +135,7 @@ class Server(Membership):
         self.connections.clear()
         self.adapter.clear()
         self.lifecycle.leaving.clear()
+        self.name = ""
         self.hub.outbox.clear()
         self.hub.abandon()
 
