@@ -7,7 +7,7 @@ Everything happens in the loop's thread, but a callable of the application's tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Protocol
 
@@ -59,7 +59,7 @@ class Exchange(Protocol):
             ConnectionError: if the peer has gone.
         """
 
-    async def gone(self) -> bool:
+    def gone(self) -> Awaitable[bool]:
         """Returns True when the peer has gone, or False when the request is to return with what there is."""
 
 
@@ -141,7 +141,7 @@ class Endpoint:
     async def _poll(
         self, environ: dict[str, Any], exchange: Exchange, query: Query, transport: PollingTransport
     ) -> Reply:
-        body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
         def answer(payload: bytes) -> None:
             if not body.done():
@@ -151,22 +151,34 @@ class Endpoint:
             transport.poll(answer)
         except RemoteError:
             return Reply(400, [NO_STORE])
-        gone = not body.done() and await self._wait(body, exchange)
-        if not body.done() and not gone:
-            transport.hurry()
-        if not body.done():
-            transport.poll_lost(answer)
-            return Reply(400, [NO_STORE])
-        return await self._payload(environ, query, body.result())
 
-    async def _wait(self, body: asyncio.Future[bytes], exchange: Exchange) -> bool:
-        """Waits for output or the end of the request, whichever comes first; True if the peer has gone."""
+        def end(gone: asyncio.Future[bool]) -> None:
+            has_left = not gone.cancelled() and (gone.exception() is not None or gone.result())
+            if not body.done() and not has_left:
+                transport.hurry()
+            if not body.done():
+                body.set_result(None)
+                transport.poll_lost(answer)
+
+        payload = body.result() if body.done() else await self._wait(body, exchange, end)
+        if payload is None:
+            return Reply(400, [NO_STORE])
+        return await self._payload(environ, query, payload)
+
+    async def _wait(
+        self,
+        body: asyncio.Future[bytes | None],
+        exchange: Exchange,
+        end: Callable[[asyncio.Future[bool]], None],
+    ) -> bytes | None:
+        """Waits for output or the end of the request, whichever comes first; returns None if it is lost."""
         gone = asyncio.ensure_future(exchange.gone())
+        gone.add_done_callback(end)
         try:
-            await asyncio.wait((body, gone), return_when=asyncio.FIRST_COMPLETED)
+            return await body
         finally:
+            gone.remove_done_callback(end)
             gone.cancel()
-        return gone.done() and not gone.cancelled() and (gone.exception() is not None or gone.result())
 
     async def _post(
         self,
@@ -209,9 +221,10 @@ class Endpoint:
         except PacketError as error:
             connection.violate(error)
             raise
-        posted = asyncio.Event()
-        transport.post(payload, posted.set)
-        await posted.wait()
+        posted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        transport.post(payload, lambda: posted.set_result(None))
+        if not posted.done():
+            await posted
 
     # Websockets
 
