@@ -8,12 +8,16 @@ and both ways lead through `Endpoint`, which alone decides on answers.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from carboy.front.eager import EagerRun
-from carboy.front.environ import Environ
+from carboy.front.environ import Environ, environ_of_connection, environ_of_request, split_target
 from carboy.front.http_text import response_head
 from carboy.runtime.log import Log
+from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint
 from carboy.transports.rewriting import Reply
 
@@ -23,17 +27,91 @@ MAX_BODY = 64 * 1024
 """Bytes of a body up to which it is gathered here; a larger one is read piece by piece, as ASGI does it."""
 
 
-class Carrier(Protocol):
-    """uvicorn's protocol of one connection, as far as a request knows it."""
+class Door(asyncio.Protocol):
+    """What takes a connection over at an upgrade."""
 
+    def decide(self, environ: Environ) -> None:
+        """Admits the handshake or refuses it."""
+        raise NotImplementedError
+
+
+class DirectProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, where Engine.IO requests become no ASGI scopes.
+
+    Args:
+        server: the server.
+        endpoint: what answers Engine.IO requests.
+        **given: what uvicorn gives its protocols.
+    """
+
+    cycle: Any  # uvicorn's, or a DirectRequest
     parser: Any
-    transport: asyncio.Transport
-    flow: Any
-    server_state: Any
-    tasks: set[Any]
+    transport: Any
 
-    def on_response_complete(self) -> None:
-        """Goes on with the next request."""
+    def __init__(self, server: Server, endpoint: Endpoint, **given: Any) -> None:
+        super().__init__(**given)
+        self._server = server
+        self._endpoint = endpoint
+        self._path = server.config.path.encode()
+        self._limit = min(server.config.max_http_buffer_size, MAX_BODY)
+        # For these uvicorn looks at its own cycles.
+        self._may_be_direct = not self.access_log and self.limit_concurrency is None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the connection; uvicorn asks the system for each address several times."""
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(self.transport)
+        self.server = _address(transport.get_extra_info("sockname"))
+        self.client = _address(transport.get_extra_info("peername"))
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._shared_environ = environ_of_connection(
+            scheme=self.scheme, server=self.server, client=self.client, root_path=self.root_path
+        )
+
+    def on_headers_complete(self) -> None:
+        """Takes the fast path, where there is one for the request."""
+        ours = self._may_be_direct and self.url.startswith(self._path)
+        environ = self._environ() if ours else None
+        if environ is None or not is_ordinary(environ, self._limit):
+            super().on_headers_complete()
+            return
+        before, self.cycle = self.cycle, DirectRequest(self, self._endpoint, self._server.log, environ)
+        if before is None or before.response_complete:
+            self.cycle.take_turn()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if isinstance(cycle, DirectRequest):  # it stood behind another one
+            self.loop.call_soon(cycle.take_turn)  # not now: many of them would nest
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def switch(self, door: Door) -> None:
+        """Hands the connection over at an upgrade; uvicorn would write the head anew, to be parsed again.
+
+        Args:
+            door: what takes it.
+        """
+        environ = self._environ()
+        self.connections.discard(self)
+        self.parser = self.cycle = None  # they refer back
+        door.connection_made(self.transport)
+        self.transport.set_protocol(door)
+        door.decide(environ)
+
+    def _environ(self) -> Environ:
+        path, query_string = split_target(self.url)
+        return environ_of_request(
+            self._shared_environ,
+            method=self.parser.get_method().decode("ascii"),
+            path=path,
+            query_string=query_string,
+            headers=self.headers,
+            http_version=self.parser.get_http_version(),
+        )
 
 
 def is_ordinary(environ: Environ, limit: int) -> bool:
@@ -51,7 +129,7 @@ def is_ordinary(environ: Environ, limit: int) -> bool:
         and "HTTP_EXPECT" not in environ
         and "HTTP_UPGRADE" not in environ
         and length.isdecimal()
-        and int(length) <= min(limit, MAX_BODY)
+        and int(length) <= limit
     )
 
 
@@ -88,7 +166,7 @@ class DirectRequest:
         "response_complete",
     )
 
-    def __init__(self, carrier: Carrier, endpoint: Endpoint, log: Log, environ: Environ) -> None:
+    def __init__(self, carrier: DirectProtocol, endpoint: Endpoint, log: Log, environ: Environ) -> None:
         self._carrier = carrier
         self._endpoint = endpoint
         self._log = log
@@ -115,23 +193,30 @@ class DirectRequest:
         if self.response_complete:
             return
         if not self.more_body:
-            self.begin()
+            self._begin()
         if self.disconnected or not self.more_body:
             _resolve(self._arrived, None)
         if self.disconnected:
             _resolve(self._gone, True)
 
     def take_turn(self) -> None:
-        """Takes note that the requests before it have their answers; begins if its body is there."""
+        """Takes note that the requests before it have their answers, and begins once its body is there."""
         self._has_turn = True
         if not self.more_body:
-            self.begin()
+            self._begin()
+        elif self._environ["REQUEST_METHOD"] == "POST":  # whose sender may take its time for the body
+            asyncio.get_running_loop().call_soon(self._begin)
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Lets the endpoint answer, if it is its turn: at once, where nothing has to wait."""
         if self._has_turn and not self._begun:
             self._begun = True
             EagerRun(self._serve(), self._finish, self._carrier.tasks)
+
+    @property
+    def response_started(self) -> bool:
+        """Whether a part of the answer was written, which leaves in one piece."""
+        return self.response_complete
 
     # The port `Exchange`
 
@@ -161,7 +246,7 @@ class DirectRequest:
 
     def _finish(self, reply: Reply, error: BaseException | None) -> None:
         if error is not None:
-            self._log.exception("A request could not be answered", error=error)  # our own log
+            self._log.exception("A request could not be answered", error=error)
             reply = Reply(500, [("Content-Type", "text/plain; charset=utf-8")], b"Internal Server Error")
             self.keep_alive = False
         self.response_complete = True
@@ -172,6 +257,13 @@ class DirectRequest:
             if not self.keep_alive:
                 transport.close()
         carrier.on_response_complete()
+
+
+def _address(name: Any) -> Any:
+    """Returns host and port of an address; the path and None of a Unix socket's; None of a nameless one."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        return str(name[0]), int(name[1])
+    return (name, None) if name and isinstance(name, str) else None
 
 
 def _resolve(future: asyncio.Future[Any] | None, result: Any) -> None:

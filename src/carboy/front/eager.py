@@ -34,6 +34,11 @@ class EagerRun:
         self._whole: asyncio.Future[None] | None = None
         self._step()
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is not done."""
+        return self._whole is not None and not self._whole.done()
+
     def _step(self, _: object = None) -> None:
         result, error = None, None
         try:
@@ -47,6 +52,7 @@ class EagerRun:
             return
         if self._whole is not None:
             self._waiting.discard(self._whole)
+            self._whole.cancel()  # only that it is over counts
         self._done(result, error)
 
     def _wait_for(self, awaited: Any) -> None:
