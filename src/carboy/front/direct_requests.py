@@ -55,7 +55,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._path = server.config.path.encode()
         self._limit = min(server.config.max_http_buffer_size, MAX_BODY)
         # For these uvicorn looks at its own cycles.
-        self._may_be_direct = not self.access_log and self.limit_concurrency is None
+        self._may_be_direct = not self.config.access_log and self.limit_concurrency is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the connection; uvicorn asks the system for each address several times."""
@@ -82,12 +82,6 @@ class DirectProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
-
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if isinstance(cycle, DirectRequest):  # it stood behind another one
-            self.loop.call_soon(cycle.take_turn)  # not now: many of them would nest
-        else:
-            super()._start_asgi_task(cycle, app)
 
     def switch(self, door: Door) -> None:
         """Hands the connection over at an upgrade; uvicorn would write the head anew, to be parsed again.
@@ -199,13 +193,17 @@ class DirectRequest:
         if self.disconnected:
             _resolve(self._gone, True)
 
+    async def run_asgi(self, _: Any) -> None:
+        """Takes its turn behind another request; in a task, since a pipeline of them would nest."""
+        self.take_turn()
+
     def take_turn(self) -> None:
         """Takes note that the requests before it have their answers, and begins once its body is there."""
         self._has_turn = True
         if not self.more_body:
             self._begin()
-        elif self._environ["REQUEST_METHOD"] == "POST":  # whose sender may take its time for the body
-            asyncio.get_running_loop().call_soon(self._begin)
+        elif "CONTENT_LENGTH" in self._environ:
+            self._carrier.loop.call_soon(self._begin)  # the body may take its time
 
     def _begin(self) -> None:
         """Lets the endpoint answer, if it is its turn: at once, where nothing has to wait."""
