@@ -117,7 +117,8 @@ class Endpoint:
                 reply = await self._answer(environ, exchange, query, connection)
         except RequestError as error:
             return self._refuse(environ, error, allowed)
-        return Reply(reply.status, [*reply.headers, *self._cors(environ, allowed)], reply.body)
+        status, headers, body = reply
+        return Reply(status, [*headers, *self._cors(environ, allowed)], body)
 
     async def _answer(
         self, environ: dict[str, Any], exchange: Exchange, query: Query, connection: Connection
