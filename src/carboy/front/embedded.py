@@ -16,7 +16,7 @@ from a2wsgi import WSGIMiddleware
 from carboy.front.asgi import ASGIApplication
 from carboy.front.background import cancel_all
 from carboy.front.green_threads import refuse_green_threads
-from carboy.front.websocket_door import HTTPProtocol, websocket_class
+from carboy.front.websocket_door import WebSocketDoor, http_class
 from carboy.front.workers.masters import Master
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
@@ -74,8 +74,8 @@ class EmbeddedServer:
             "host": host,
             "port": port,
             "uds": uds,
-            "ws": websocket_class(server, application.endpoint),
-            "http": HTTPProtocol,
+            "ws": WebSocketDoor,  # which http_class makes itself
+            "http": http_class(server, application.endpoint),
             "lifespan": "off",  # draining starts before the connections are closed, see _Uvicorn
             "log_level": "info" if access_log else "warning",
             "access_log": access_log,

@@ -99,7 +99,8 @@ class Endpoint:
                 reply = await self._answer(environ, exchange, query, session)
         except RequestError as error:
             return self._refuse(environ, error, allowed)
-        return Reply(reply.status, [*reply.headers, *self._cors(environ, allowed)], reply.body)
+        status, headers, body = reply
+        return Reply(status, [*headers, *self._cors(environ, allowed)], body)
 
     async def serve_relayed(self, environ: dict[str, Any], exchange: Exchange) -> Reply:
         """Answers a request for a session of ours that another worker has let in, without what that one adds.
@@ -136,7 +137,7 @@ class Endpoint:
     async def _poll(
         self, environ: dict[str, Any], exchange: Exchange, query: Query, transport: PollingTransport
     ) -> Reply:
-        body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
         def answer(payload: bytes) -> None:
             if not body.done():
@@ -146,13 +147,18 @@ class Endpoint:
             transport.poll(answer)
         except RemoteError:
             return Reply(400, [NO_STORE])
-        gone = not body.done() and await wait_for(body, exchange)
-        if not body.done() and not gone:
-            transport.hurry()
-        if not body.done():
-            transport.poll_lost(answer)
+
+        def ended(has_left: bool) -> None:
+            if not has_left:
+                transport.hurry()
+            if not body.done():
+                body.set_result(None)
+                transport.poll_lost(answer)
+
+        payload = body.result() if body.done() else await wait_for(body, exchange, ended)
+        if payload is None:
             return Reply(400, [NO_STORE])
-        return await payload_reply(self._server.config, environ, query.jsonp, body.result())
+        return await payload_reply(self._server.config, environ, query.jsonp, payload)
 
     async def _post(
         self,
@@ -195,9 +201,10 @@ class Endpoint:
         except PacketError as error:
             connection.violate(error)
             raise
-        posted = asyncio.Event()
-        transport.post(payload, posted.set)
-        await posted.wait()
+        posted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        transport.post(payload, lambda: posted.set_result(None))
+        if not posted.done():
+            await posted
 
     # Websockets
 
