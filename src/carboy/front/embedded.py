@@ -13,10 +13,12 @@ from typing import Any
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
+from carboy.front.accepting import Accepting
 from carboy.front.asgi import ASGIApplication
 from carboy.front.background import cancel_all
 from carboy.front.green_threads import refuse_green_threads
-from carboy.front.websocket_door import HTTPProtocol, websocket_class
+from carboy.front.http_protocol import http_class
+from carboy.front.websocket_door import websocket_class
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint
@@ -67,12 +69,13 @@ class EmbeddedServer:
         self._wsgi = WSGIMiddleware(wsgi_app, workers=http_threads)
         other: Any = self._wsgi
         application = ASGIApplication(server, other, middleware=middleware)
+        accepting = Accepting(server.log)
         settings: dict[str, Any] = {
             "host": host,
             "port": port,
             "uds": uds,
             "ws": websocket_class(server, application.endpoint),
-            "http": HTTPProtocol,
+            "http": http_class(server, accepting.accepted),
             "lifespan": "off",  # draining starts before the connections are closed, see _Uvicorn
             "log_level": "info" if access_log else "warning",
             "access_log": access_log,
@@ -85,7 +88,7 @@ class EmbeddedServer:
         if ssl_context is not None:
             config.load()
             config.ssl = ssl_context
-        self._uvicorn = _Uvicorn(config, server, application.endpoint, shutdown_timeout, started)
+        self._uvicorn = _Uvicorn(config, server, application.endpoint, accepting, shutdown_timeout, started)
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -143,12 +146,14 @@ class _Uvicorn(uvicorn.Server):
         config: uvicorn.Config,
         server: Server,
         endpoint: Endpoint,
+        accepting: Accepting,
         timeout: float,
         started: Callable[[int], None] | None,
     ) -> None:
         super().__init__(config)
         self._server = server
         self._endpoint = endpoint
+        self._accepting = accepting
         self._timeout = timeout
         self._when_started = started
 
@@ -171,13 +176,29 @@ class _Uvicorn(uvicorn.Server):
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
+        if self.started:
+            self._accepting.begin(self.servers, self._listen)
         if self.started and self._when_started is not None:
             name = self.servers[0].sockets[0].getsockname()
             self._when_started(name[1] if isinstance(name, tuple) else 0)
 
+    async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer:
+        config = self.config
+
+        def make() -> Any:
+            return config.http_protocol_class(
+                config=config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,  # type: ignore[call-arg]
+            )
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(make, sock=listener, ssl=config.ssl, backlog=config.backlog)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends sessions, requests and connections, within the time that is given; at once if forced."""
         deadline = monotonic() + self._timeout
+        self._accepting.end()
         for server in self.servers:
             server.close()
         self._endpoint.closing = True

@@ -7,13 +7,9 @@ the next round of the loop.
 
 from __future__ import annotations
 
-import sys
 from asyncio import BaseTransport, Protocol
 from collections.abc import Callable
 from typing import Any
-
-import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from carboy.exceptions import RequestError
 from carboy.front.environ import environ_of_head
@@ -22,58 +18,8 @@ from carboy.runtime.connection import Connection
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint
 from carboy.transports.rewriting import Reply
-from carboy.transports.websocket import QuietLogger, take_over
-
-MAX_HEAD = 128 * 1024
-"""Bytes of a request line and headers; the parser itself would take any number."""
-
-
-class HTTPProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, with a bound on heads, which loses no byte behind the head of an upgrade.
-
-    Header names with an underscore are dropped: WSGI environments merge them with those that have a hyphen.
-    """
-
-    _chunk = b""
-    _head_size: int | None = None  # of the head that is being read, in further chunks than its first
-
-    def data_received(self, data: bytes) -> None:
-        """Takes bytes of requests."""
-        within_head = self._head_size is not None
-        self._chunk = data
-        try:
-            super().data_received(data)
-        finally:
-            self._chunk = b""
-        if within_head and self._head_size is not None:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD and not self.transport.is_closing():
-                self.transport.write(response_head(Reply(431)))
-                self.transport.close()
-
-    def on_message_begin(self) -> None:
-        """Begins to count the head (called by the parser, as what follows)."""
-        self._head_size = 0
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header, unless a WSGI environment could not tell it from another."""
-        if b"_" not in name:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Stops to count."""
-        self._head_size = None
-        super().on_headers_complete()
-
-    def handle_websocket_upgrade(self) -> None:
-        """Hands the connection over, with what the peer sent without waiting for the answer."""
-        upgrade = sys.exc_info()[1]  # uvicorn calls this where it handles the parser's exception
-        early = self._chunk[upgrade.args[0] :] if isinstance(upgrade, httptools.HttpParserUpgrade) else b""
-        super().handle_websocket_upgrade()
-        door = self.transport.get_protocol()
-        if isinstance(door, WebSocketDoor):
-            door.early = early
+from carboy.transports.websocket import take_over
+from carboy.transports.wire import QuietLogger
 
 
 class WebSocketDoor(Protocol):

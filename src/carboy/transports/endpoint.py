@@ -101,8 +101,7 @@ class Endpoint:
         """
         allowed = False
         try:
-            await rewrite(self._middleware, environ)
-            await self._check_origin(environ)
+            await self._look_at(environ)
             allowed = True
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 return Reply(
@@ -110,7 +109,7 @@ class Endpoint:
                     [HTML, *self._cors(environ, allowed), *self._policy.preflight_headers(environ)],
                     b"ok",
                 )
-            query, connection = self._check(environ, is_websocket_upgrade(environ))
+            query, connection = self._check(environ, "polling", is_websocket_upgrade(environ))
             if connection is None:
                 reply = await self._open(environ, query, websockets=websockets)
             else:
@@ -242,12 +241,8 @@ class Endpoint:
         Raises:
             RequestError: if it is refused.
         """
-        await rewrite(self._middleware, environ)
-        await self._check_origin(environ)
-        query, connection = self._check(environ, upgrade=True)
-        if query.transport != "websocket":
-            raise RequestError(3, "Bad request")
-        return connection
+        await self._look_at(environ)
+        return self._check(environ, "websocket", upgrade=True)[1]
 
     def websocket(self, environ: dict[str, Any], connection: Connection | None) -> WebSocket:
         """Makes the websocket for an admitted handshake: a session of its own, or a candidate for another.
@@ -259,9 +254,8 @@ class Endpoint:
         Returns:
             The websocket, which opens the session when it is connected.
         """
-        return WebSocket(
-            self._server.config.max_http_buffer_size, self.websockets, self._opener(environ, connection)
-        )
+        config, opener = self._server.config, self._opener(environ, connection)
+        return WebSocket(config.max_http_buffer_size, config.max_fragments, self.websockets, opener)
 
     def asgi_websocket(self, environ: dict[str, Any], connection: Connection | None) -> ASGIWebSocket:
         """Makes the websocket for an admitted handshake behind an ASGI server; else as `websocket`."""
@@ -304,6 +298,17 @@ class Endpoint:
 
     # What all requests have in common
 
+    async def _look_at(self, environ: dict[str, Any]) -> None:
+        """Lets middleware rewrite the environment, and checks the origin; both may wait for a thread."""
+        admission = self._server.admission
+        admission.check_handshake()
+        admission.handshakes += 1
+        try:
+            await rewrite(self._middleware, environ)
+            await self._check_origin(environ)
+        finally:
+            admission.handshakes -= 1
+
     async def _check_origin(self, environ: dict[str, Any]) -> None:
         origin = environ.get("HTTP_ORIGIN")
         if not origin:
@@ -324,7 +329,9 @@ class Endpoint:
             self._server.log.exception("The callable in cors_allowed_origins failed", error=error)
             return False
 
-    def _check(self, environ: dict[str, Any], upgrade: bool) -> tuple[Query, Connection | None]:
+    def _check(
+        self, environ: dict[str, Any], transport: str, upgrade: bool
+    ) -> tuple[Query, Connection | None]:
         query = parse_query(environ.get("QUERY_STRING", ""))
         connection = None if query.sid is None else self._server.connections.get(query.sid)
         if connection is not None and connection.inline:
@@ -337,8 +344,12 @@ class Endpoint:
             session_transport=None if connection is None else connection.session.transport,
             allow_upgrades=self._server.config.allow_upgrades,
         )
-        if self.closing and connection is None:
-            raise RequestError(3, "The server is stopping", 503)
+        if query.transport != transport:  # it asks for what the front end did not take it for
+            raise RequestError(3, "Bad request")
+        if connection is None:
+            if self.closing:
+                raise RequestError(3, "The server is stopping", 503)
+            self._server.admission.check_session(len(self._server.connections), environ)
         return query, connection
 
     def _open_packet(self, connection: Connection, upgrades: list[str]) -> bytes:

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import picows
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from carboy.runtime.log import Log
+
 READ_BUFFER = 2048
 RETAINED_BUFFER = 16 * 1024
 """Bytes of read buffer that an idle connection may keep; it has grown to the largest message otherwise."""
@@ -34,8 +36,8 @@ _TCP_FAMILIES = ("AF_INET", "AF_INET6")
 class Lines(Protocol):
     """Where lines about broken connections go."""
 
-    def broken(self, address: str, what: str) -> None:
-        """Tells about a peer that broke the rules."""
+    def broken(self, address: str, what: str, option: str | None) -> None:
+        """Tells about a peer that broke the rules, or passed the bound of an option."""
 
     def exception(self, message: str, *args: Any) -> None:
         """Tells about a failure of ours, with its traceback."""
@@ -124,9 +126,9 @@ class Wire:
         self.inner.set_protocol(reader)
         _feed(reader, HEAD % key.encode("ascii") + early)
 
-    def told(self, address: str, what: str) -> None:
-        """Tells in the log that the peer broke a rule."""
-        self._logger.broken(address, what)
+    def told(self, address: str, what: str, option: str | None) -> None:
+        """Tells in the log that the peer broke a rule, or passed the bound of an option."""
+        self._logger.broken(address, what, option)
 
     def keep_small(self) -> None:
         """Replaces a reader whose buffer has grown; only while that buffer is empty."""
@@ -168,6 +170,24 @@ class Wire:
         )
         protocol.connection_made(self)
         return protocol
+
+
+class QuietLogger:
+    """Where websockets tell about broken peers, one line for many, and about failures of ours."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def broken(self, address: str, what: str, option: str | None) -> None:
+        """Tells about a peer that broke the rules, or passed the bound of an option."""
+        named = f" (option {option})" if option else ""
+        self._log.rarely(option or "websocket", "Closing the websocket from %s: %s%s", address, what, named)
+
+    def exception(self, message: str, *args: Any) -> None:
+        """Tells about a failure of ours, with its traceback."""
+        self._log.logger.exception(message, *args)  # noqa: LOG004  # picows calls it where it handles one
 
 
 class _Drain(asyncio.BufferedProtocol):
