@@ -197,6 +197,7 @@ class HTTPProtocol(HttpToolsProtocol):
         else:
             transport.write_eof()
         self._give_requests_up()
+        self.flow.resume_reading()  # to its end
         self._read_by = self._hub.now() + LINGER
         self._schedule()
 
@@ -221,7 +222,7 @@ class HTTPProtocol(HttpToolsProtocol):
     def expire(self, now: float) -> float | None:
         """Ends what takes too long (called by the timer wheel)."""
         if self._read_by is not None and now >= self._read_by:
-            if not self.flow.read_paused:
+            if self._refused or not self.flow.read_paused:
                 self._end_reading()
                 return self._next_deadline()
             self._read_by = now + self._patience  # it is the application that takes its time
