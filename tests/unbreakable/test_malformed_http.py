@@ -1,4 +1,4 @@
-"""Malformed HTTP and Engine.IO: each gets its answer within a second, one line in the log, and leaves nothing."""
+"""Malformed HTTP and Engine.IO: an answer within a second, one line in the log, and nothing kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import raw
-from conftest import Target
+from attacked import Target
 from misbehaving import WITHIN, Misbehaving, Outcome, chunked
 from raw import opened
 from serving import POLLING, WEBSOCKET
@@ -55,12 +55,15 @@ NOT_HTTP = {
     "a negative length": head(b"POST", b"/", b"Content-Length: -1") + b"40",
     "a length in words": head(b"POST", b"/", b"Content-Length: two") + b"40",
     "a length beyond 64 bits": head(b"POST", b"/", b"Content-Length: " + b"9" * 40),
-    "a length and chunks": head(b"POST", b"/", b"Content-Length: 2", b"Transfer-Encoding: chunked") + chunked(),
+    "a length and chunks": head(b"POST", b"/", b"Content-Length: 2", b"Transfer-Encoding: chunked")
+    + chunked(),
     "an unknown coding": head(b"POST", b"/", b"Transfer-Encoding: gzip") + b"40",
-    "chunks that are not the last coding": head(b"POST", b"/", b"Transfer-Encoding: chunked, gzip") + chunked(),
+    "chunks that are not the last coding": head(b"POST", b"/", b"Transfer-Encoding: chunked, gzip")
+    + chunked(),
     "a chunk without a size": head(b"POST", b"/", b"Transfer-Encoding: chunked") + b"zz\r\n40\r\n",
     "a chunk beyond 64 bits": head(b"POST", b"/", b"Transfer-Encoding: chunked") + b"f" * 20 + b"\r\n",
-    "a chunk that is longer than it says": head(b"POST", b"/", b"Transfer-Encoding: chunked") + b"1\r\n40\r\n",
+    "a chunk that is longer than it says": head(b"POST", b"/", b"Transfer-Encoding: chunked")
+    + b"1\r\n40\r\n",
     "a URL without end": head(b"GET", b"/" + b"x" * 70_000),
 }
 
@@ -172,7 +175,9 @@ def test_flood_of_pipelined_requests_is_refused(target: Target) -> None:
     assert outcome.closed
     assert len(outcome.statuses) <= 1
     assert target.site.call(lambda: len(target.server.connections)) <= 2
-    assert target.lines.texts == ["Refusing a request from 127.0.0.1: more than 64 requests wait behind another"]
+    assert target.lines.texts == [
+        "Refusing a request from 127.0.0.1: more than 64 requests wait behind another"
+    ]
     target.end_polling()
 
 
@@ -203,9 +208,17 @@ def test_peer_that_leaves_a_pipeline_is_gone_for_each_of_its_requests(target: Ta
 QUERIES = {
     "nothing": (b"", 400, b'{"code":0,"message":"Transport unknown"}'),
     "another transport": (b"EIO=4&transport=pigeon", 400, b'{"code":0,"message":"Transport unknown"}'),
-    "an older protocol": (b"EIO=3&transport=polling", 400, b'{"code":5,"message":"Unsupported protocol version"}'),
+    "an older protocol": (
+        b"EIO=3&transport=polling",
+        400,
+        b'{"code":5,"message":"Unsupported protocol version"}',
+    ),
     "no protocol": (b"transport=polling", 400, b'{"code":5,"message":"Unsupported protocol version"}'),
-    "a websocket without an upgrade": (b"EIO=4&transport=websocket", 400, b'{"code":3,"message":"Bad request"}'),
+    "a websocket without an upgrade": (
+        b"EIO=4&transport=websocket",
+        400,
+        b'{"code":3,"message":"Bad request"}',
+    ),
     "an unknown session": (
         b"EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAA",
         400,
@@ -216,7 +229,11 @@ QUERIES = {
         400,
         b'{"code":1,"message":"Session ID unknown"}',
     ),
-    "a callback that is no number": (b"EIO=4&transport=polling&j=alert", 400, b'{"code":3,"message":"Bad request"}'),
+    "a callback that is no number": (
+        b"EIO=4&transport=polling&j=alert",
+        400,
+        b'{"code":3,"message":"Bad request"}',
+    ),
 }
 
 
@@ -256,7 +273,7 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 def test_malformed_posts_end_their_session(target: Target, body: bytes) -> None:
-    """Status 400, one line, a disconnect handler that is told of it, and a session that nobody knows any more."""
+    """Status 400, one line, a disconnect handler that is told of it, and a session that is unknown."""
     with target.site.client() as client:
         session = target.site.polling(client)
         assert client.request("POST", session, body).status == 400
@@ -271,8 +288,10 @@ def test_overlapping_requests_end_their_session(target: Target, method: str) -> 
     """Two polls, or two posts, at once: the second is refused, the first is answered, one line."""
     with target.site.client() as client, Misbehaving(target.site.address) as first:
         session = target.site.polling(client)
-        start = head(b"GET", session.encode()) if method == "GET" else head(
-            b"POST", session.encode(), b"Content-Length: 9"
+        start = (
+            head(b"GET", session.encode())
+            if method == "GET"
+            else head(b"POST", session.encode(), b"Content-Length: 9")
         )
         first.send(start)
         (connection,) = [c for c in target.server.connections.values() if c.session.transport == "polling"]
@@ -296,7 +315,9 @@ def test_requests_that_are_given_up_end_their_session(
         session = target.site.polling(client).encode()
         headers = [] if method == b"GET" else [b"Content-Length: 100"]
         leaver.send(head(method, session, *headers) + (b"40" if headers else b""))
-        target.wait_until(lambda: target.site.embedded._uvicorn.server_state.tasks, "the request is under way")
+        target.wait_until(
+            lambda: target.site.embedded._uvicorn.server_state.tasks, "the request is under way"
+        )
         leave(leaver)
         assert target.site.reason() == "transport error"
     assert target.lines.texts == []
