@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "front"), str(HERE.parent / "e2e")]
+sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "front"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import serving  # found by the line above under every import mode
+import serving  # found by the lines above under every import mode
 from attacked import Lines, Target
 
 LOGGERS = ("uvicorn.error", "asyncio")

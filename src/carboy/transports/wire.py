@@ -8,6 +8,7 @@ for a single message.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any, Protocol
 
 import picows
@@ -18,6 +19,11 @@ from carboy.runtime.log import Log
 READ_BUFFER = 2048
 RETAINED_BUFFER = 16 * 1024
 """Bytes of read buffer that an idle connection may keep; it has grown to the largest message otherwise."""
+
+RECEIVE_BUFFER = 208 * 1024
+"""Bytes that the system is asked to hold of what a peer sends, on a server whose messages are not larger than
+a few of them. picows doubles its buffer whenever a read fills it, so a flood of small messages, of which the
+system would hold megabytes, made it grow without end, and each read kept the loop for as long."""
 
 INTERNAL_ERROR = 1011
 
@@ -122,6 +128,9 @@ class Wire:
             key: the validated Sec-WebSocket-Key.
             early: what the peer sent behind its head, without waiting for the answer.
         """
+        known = self.inner.get_extra_info("socket")
+        if known is not None and self._max_bytes <= 8 * RECEIVE_BUFFER:
+            known.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         reader = self._reader()
         self.inner.set_protocol(reader)
         _feed(reader, HEAD % key.encode("ascii") + early)
