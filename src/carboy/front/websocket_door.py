@@ -5,18 +5,13 @@ Engine.IO requests take the fast path of `direct_requests.py`; this module knows
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
-import sys
 from asyncio import BaseTransport
-from collections.abc import Callable
 from typing import Any
 
-import httptools
-
 from carboy.exceptions import RequestError
-from carboy.front.direct_requests import DirectProtocol, Door
+from carboy.front.direct_requests import Door
 from carboy.front.eager import EagerRun
 from carboy.front.environ import Environ
 from carboy.front.http_text import response_head
@@ -25,64 +20,8 @@ from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint, Session
 from carboy.transports.other_worker import OtherWorker
 from carboy.transports.rewriting import Reply
-from carboy.transports.websocket import QuietLogger, take_over
-
-MAX_HEAD = 128 * 1024
-"""Bytes of a request line and headers; the parser itself would take any number."""
-
-
-class HTTPProtocol(DirectProtocol):
-    """uvicorn's HTTP/1.1, with a bound on heads, which loses no byte behind the head of an upgrade.
-
-    Header names with an underscore are dropped: WSGI environments merge them with those that have a hyphen.
-
-    Args:
-        logger: where broken websockets are told.
-        *given: what a `DirectProtocol` is given.
-        **named: likewise.
-    """
-
-    _chunk = b""
-    _head_size: int | None = None  # of the head that is being read, in further chunks than its first
-
-    def __init__(self, logger: QuietLogger, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._logger = logger
-
-    def data_received(self, data: bytes) -> None:
-        """Takes bytes of requests."""
-        within_head = self._head_size is not None
-        self._chunk = data
-        try:
-            super().data_received(data)
-        finally:
-            self._chunk = b""
-        if within_head and self._head_size is not None:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD and not self.transport.is_closing():
-                self.transport.write(response_head(Reply(431)))
-                self.transport.close()
-
-    def on_message_begin(self) -> None:
-        """Begins to count the head (called by the parser, as what follows)."""
-        self._head_size = 0
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header, unless a WSGI environment could not tell it from another."""
-        if b"_" not in name:
-            super().on_header(name, value.strip())
-
-    def on_headers_complete(self) -> None:
-        """Stops to count."""
-        self._head_size = None
-        super().on_headers_complete()
-
-    def handle_websocket_upgrade(self) -> None:
-        """Hands the connection over, with what the peer sent without waiting for the answer."""
-        upgrade = sys.exc_info()[1]  # uvicorn calls this where it handles the parser's exception
-        early = self._chunk[upgrade.args[0] :] if isinstance(upgrade, httptools.HttpParserUpgrade) else b""
-        self.switch(WebSocketDoor(self._server, self._endpoint, self._logger, self.server_state, early))
+from carboy.transports.websocket import take_over
+from carboy.transports.wire import QuietLogger
 
 
 class WebSocketDoor(Door):
@@ -175,8 +114,3 @@ class WebSocketDoor(Door):
         if not self.transport.is_closing():
             self.transport.write(response_head(reply) + reply.body)
             self.transport.close()
-
-
-def http_class(server: Server, endpoint: Endpoint) -> Callable[..., HTTPProtocol]:
-    """Returns what uvicorn takes as its option `http`."""
-    return functools.partial(HTTPProtocol, QuietLogger(server.log), server, endpoint)

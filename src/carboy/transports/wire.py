@@ -8,14 +8,22 @@ for a single message.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any, Protocol
 
 import picows
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from carboy.runtime.log import Log
+
 READ_BUFFER = 2048
 RETAINED_BUFFER = 16 * 1024
 """Bytes of read buffer that an idle connection may keep; it has grown to the largest message otherwise."""
+
+RECEIVE_BUFFER = 208 * 1024
+"""Bytes that the system is asked to hold of what a peer sends, on a server whose messages are not larger than
+a few of them. picows doubles its buffer whenever a read fills it, so a flood of small messages, of which the
+system would hold megabytes, made it grow without end, and each read kept the loop for as long."""
 
 INTERNAL_ERROR = 1011
 
@@ -34,8 +42,8 @@ _ADDRESSES = ("peername", "sockname")
 class Lines(Protocol):
     """Where lines about broken connections go."""
 
-    def broken(self, address: str, what: str) -> None:
-        """Tells about a peer that broke the rules."""
+    def broken(self, address: str, what: str, option: str | None) -> None:
+        """Tells about a peer that broke the rules, or passed the bound of an option."""
 
     def exception(self, message: str, *args: Any) -> None:
         """Tells about a failure of ours, with its traceback."""
@@ -123,13 +131,16 @@ class Wire:
             key: the validated Sec-WebSocket-Key.
             early: what the peer sent behind its head, without waiting for the answer.
         """
+        known = self.inner.get_extra_info("socket")
+        if known is not None and self._max_bytes <= 8 * RECEIVE_BUFFER:
+            known.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         reader = self._reader()
         self.inner.set_protocol(reader)
         _feed(reader, HEAD % key.encode("ascii") + early)
 
-    def told(self, address: str, what: str) -> None:
-        """Tells in the log that the peer broke a rule."""
-        self._logger.broken(address, what)
+    def told(self, address: str, what: str, option: str | None) -> None:
+        """Tells in the log that the peer broke a rule, or passed the bound of an option."""
+        self._logger.broken(address, what, option)
 
     def keep_small(self) -> None:
         """Replaces a reader whose buffer has grown; only while that buffer is empty."""
@@ -171,6 +182,24 @@ class Wire:
         )
         protocol.connection_made(self)
         return protocol
+
+
+class QuietLogger:
+    """Where websockets tell about broken peers, one line for many, and about failures of ours."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def broken(self, address: str, what: str, option: str | None) -> None:
+        """Tells about a peer that broke the rules, or passed the bound of an option."""
+        named = f" (option {option})" if option else ""
+        self._log.rarely(option or "websocket", "Closing the websocket from %s: %s%s", address, what, named)
+
+    def exception(self, message: str, *args: Any) -> None:
+        """Tells about a failure of ours, with its traceback."""
+        self._log.logger.exception(message, *args)  # noqa: LOG004  # picows calls it where it handles one
 
 
 class _Drain(asyncio.BufferedProtocol):
