@@ -86,7 +86,7 @@ class SessionLife(RuleBasedStateMachine):
     @rule()
     def poll(self) -> None:
         """Poll, and take what is answered."""
-        answer = self.session.poll_answer(self.waiting)
+        answer = self.session.poll_answer(tuple(self.waiting))
         if answer is None:
             assert not self.waiting
             return

@@ -55,6 +55,7 @@ class HTTPProtocol(DirectProtocol):
     _incomplete = False
     _in_head = False
     _refused = False
+    _is_lost = False
     _hosts = 0
     _unparsed = 0  # bytes since the parser last completed anything
     _running: Any = None  # the request that is being answered, which is not the last one in a pipeline
@@ -105,6 +106,7 @@ class HTTPProtocol(DirectProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Takes note that the connection is gone; every request on it is told."""
+        self._is_lost = True
         self._hub.timers.cancel(self)
         self._give_requests_up()
         super().connection_lost(error)
@@ -273,7 +275,7 @@ class HTTPProtocol(DirectProtocol):
 
     def _schedule(self) -> None:
         deadline = self._next_deadline()
-        if deadline is not None:
+        if deadline is not None and not self._is_lost:
             self._hub.schedule(self, deadline)
 
 
