@@ -20,7 +20,7 @@ from carboy.runtime.client import Client
 from carboy.runtime.handlers import LIFECYCLE_EVENTS, Invoke, is_coroutine_function, positional_bounds
 from carboy.runtime.jobs import complete
 
-from .context import ClientContext, EventContext
+from .context import ClientContext, Context, EventContext
 from .session import SavedSession
 
 # Whose event is being dispatched here, so that `_handle_event` need not search for the sid that it is given.
@@ -114,7 +114,7 @@ class Dispatch:
         if signature.is_async:
             entering = contexts.event(message, args, self.manage_session)
             return self._run_async(entering, handler, signature, message, client.namespace, given)
-        context = contexts.context(message, args, self.manage_session)
+        context = Context(contexts, contexts.saved if self.manage_session else None, message, args)
         context.begin()
         try:
             try:

@@ -55,12 +55,11 @@ class Hub:
 
     def _reset(self) -> None:
         self.timers = TimerWheel(self._failed)
-        self.threads = HandlerThreads(self._max_threads, self._arm_hand_off, self._failed)
+        self.threads = HandlerThreads(self._max_threads, self._arm_hand_off, self._failed, self._soon)
         self.tasks = set()
         self._corked: list[Corked] = []
         self._flush_scheduled = False
         self._rest_scheduled = False
-        self._budget = FAN_OUT_SLICE
         self._turn: asyncio.TimerHandle | None = None
         self._turn_at = float("inf")
 
@@ -140,11 +139,10 @@ class Hub:
         self._drain()
 
     def _drain(self) -> None:
-        self._budget = FAN_OUT_SLICE
         self._flush_scheduled = True  # by us, below
         done = False
         try:
-            done = self.outbox.drain(self._within_budget)
+            done = self.outbox.drain(FAN_OUT_SLICE)
         finally:
             if not done:
                 self._rest_scheduled = True  # this once, however often threads wake the loop meanwhile
@@ -169,7 +167,7 @@ class Hub:
                 send(recipient, message)
             except Exception as error:  # noqa: BLE001, PERF203 (a defect must not cost the others)
                 self._failed(error)
-        self._budget -= len(now)
+        self.outbox.spend(len(now))
         if end < len(recipients):
             self.outbox.put_first(self.fan_out, send, recipients, message, end)
 
@@ -177,10 +175,6 @@ class Hub:
         """Puts an item on the timer wheel, to be called at `when` (seconds of the loop's clock)."""
         self.timers.schedule(item, when)
         self._turn_in_time()
-
-    def _within_budget(self) -> bool:
-        self._budget -= 1
-        return self._budget > 0
 
     def _wake(self) -> None:
         loop = self._loop
@@ -196,6 +190,9 @@ class Hub:
 
     def _arm_hand_off(self, delay: float) -> None:
         self.loop.call_later(delay, self.threads.check)
+
+    def _soon(self, function: Callable[[], None]) -> None:
+        self.loop.call_soon(function)
 
     def _turn_in_time(self) -> None:
         due = self.timers.next_due()

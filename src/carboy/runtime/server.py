@@ -23,6 +23,7 @@ from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
 from carboy.runtime.lifecycle import CLIENT_DISCONNECT, SERVER_DISCONNECT, Lifecycle
 from carboy.runtime.log import Log
+from carboy.runtime.short_way import ShortWay
 from carboy.socketio.json_codec import JSONCodec
 from carboy.socketio.msgpack_codec import MessagePackCodec
 from carboy.socketio.packets import ACK, CONNECT, DISCONNECT, EVENT, Codec, DecoderLimits, Packet
@@ -55,10 +56,18 @@ class Server(Emitting):
         self.connections: dict[str, Connection] = {}
         self.jobs = jobs = Jobs(self.hub, config.max_queued_events, one_at_a_time=not config.async_handlers)
         self.events = Events(self.hub, self.handlers, jobs, self.codec, self.log)
+        self.short_way = self._make_short_way()
         self.lifecycle = Lifecycle(
             config, self.hub, self.adapter, self.handlers, jobs, self.codec, self.events
         )
         self._inherited: list[Any] = []
+
+    def _make_short_way(self) -> ShortWay | None:
+        config = self.config
+        if config.serializer == "msgpack" or config.json is not None or not config.async_handlers:
+            return None
+        named, limits = self.handlers.named, decoder_limits(config)
+        return ShortWay(self.hub, named, self.events, self.jobs, limits, config.max_queued_events)
 
     # Engine sessions
 
@@ -210,13 +219,18 @@ class Server(Emitting):
 
 def make_codec(config: Config) -> Codec:
     """Makes the codec that the option `serializer` names, with the limits of the other options."""
-    limits = DecoderLimits(
+    limits = decoder_limits(config)
+    if config.serializer == "msgpack":
+        return MessagePackCodec(limits=limits)
+    return JSONCodec(limits=limits, json=config.json)
+
+
+def decoder_limits(config: Config) -> DecoderLimits:
+    """Returns what one packet of a peer may cost, as the options have it."""
+    return DecoderLimits(
         max_attachments=config.max_attachments,
         max_attachment_bytes=config.max_attachment_bytes,
         max_id_digits=19,
         max_namespace_length=config.max_namespace_length,
         max_depth=config.max_depth,
     )
-    if config.serializer == "msgpack":
-        return MessagePackCodec(limits=limits)
-    return JSONCodec(limits=limits, json=config.json)
