@@ -19,6 +19,9 @@ from carboy.runtime.timer_wheel import Timed, TimerWheel
 FAN_OUT_SLICE = 4096
 """Sends after which a fan-out gives the loop back, so that heartbeats and reads run in between."""
 
+LET_THREADS_RUN = 0.001
+"""Seconds for which handler threads have the interpreter lock before they are judged."""
+
 
 class Corked(Protocol):
     """Something with output that leaves in one write at the end of a round."""
@@ -189,7 +192,9 @@ class Hub:
             pass  # the loop was closed a moment ago
 
     def _arm_hand_off(self, delay: float) -> None:
-        self.loop.call_later(delay, self.threads.check)
+        # In two steps: where the loop was busy until now, a thread with a short handler waits for the
+        # interpreter lock, and gets it in between.
+        self.loop.call_later(delay, self.loop.call_later, LET_THREADS_RUN, self.threads.check)
 
     def _soon(self, function: Callable[[], None]) -> None:
         self.loop.call_soon(function)
