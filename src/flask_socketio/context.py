@@ -102,16 +102,15 @@ class _EventBase(EventSession):
                 self.end(save_error)
                 raise
         app = self.app
-        if (
-            app.teardown_request_funcs
-            or app.teardown_appcontext_funcs
-            or request_tearing_down.receivers
+        if app.teardown_request_funcs or request_tearing_down.receivers or self.client.needs_pop:
+            self.pop(error)
+        elif (
+            app.teardown_appcontext_funcs
             or appcontext_tearing_down.receivers
             or appcontext_popped.receivers
-            or self.client.needs_pop
             or not self._leave()
         ):
-            self.pop(error)
+            self._leave_with_teardown(error)
 
     def _announce(self: Any) -> None:
         app, saved = self.app, self.saved
@@ -185,6 +184,16 @@ if hasattr(flask_globals, "_cv_request"):
             app_context._cv_tokens = [_active.set(app_context)]
             self._cv_tokens = [(_active_request.set(self), app_context)]
 
+        def _leave_with_teardown(self, error: BaseException | None) -> None:
+            """Do what `pop` does where the request has nothing to run: it is not copied for its end alone."""
+            tokens: Any = self._cv_tokens
+            if len(tokens) != 1 or _active_request.get(None) is not self:
+                self.pop(error)
+                return
+            token, app_context = tokens.pop()
+            _active_request.reset(token)
+            app_context.pop(error)
+
         def _leave(self) -> bool:
             """Do what `pop` does where the app has nothing to run; False if something was pushed on top."""
             tokens: Any = self._cv_tokens
@@ -223,6 +232,9 @@ else:
         def _enter(self) -> None:
             self._push_count = 1
             self._cv_token = _active.set(self)
+
+        def _leave_with_teardown(self, error: BaseException | None) -> None:
+            self.pop(error)
 
         def _leave(self) -> bool:
             if self._push_count != 1:

@@ -268,12 +268,13 @@ class HandlerThreads:
         me.busy = True
         if pace.overran > SHORT_RUNS_TO_FORGET:
             self._stand_back(me)
-        began = self._clock()
+        clock = self._clock
+        began = clock()
         try:
             job[2](*job[3:])
         except BaseException as error:  # noqa: BLE001 (the thread must go on)
             self._failed(error)
-        if self._clock() - began > HAND_OFF_AFTER:
+        if clock() - began > HAND_OFF_AFTER:
             pace.overran = min(pace.overran, SHORT_RUNS_TO_FORGET) + SHORT_RUNS_TO_FORGET
         elif pace.overran:
             pace.overran -= 1
