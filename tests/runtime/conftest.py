@@ -208,7 +208,7 @@ class World:
 
     def hand_off(self) -> None:
         """Lets the time go by after which a thread inside a handler is no longer waited for."""
-        for _ in range(3):
+        for _ in range(6):
             self.advance(0.006)
 
     def settle(self) -> None:

@@ -35,6 +35,13 @@ NORMAL_CLOSURE, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 FOREVER = float("inf")
 
 
+class ShortWay(Protocol):
+    """What takes the usual event, past everything else here."""
+
+    def receive(self, connection: Connection, packet: bytes) -> bool:
+        """Takes an event; False if it has to go the plain way, and nothing has happened."""
+
+
 class Owner(Protocol):
     """What a connection needs of the server."""
 
@@ -43,6 +50,10 @@ class Owner(Protocol):
     log: Log
     codec: Codec
     admission: Admission
+
+    @property
+    def short_way(self) -> ShortWay | None:
+        """What takes the usual event, if the options leave room for it."""
 
     def packet_received(self, connection: Connection, packet: Packet) -> None:
         """Takes a Socket.IO packet."""
@@ -83,6 +94,7 @@ class Connection(Output):
         "_join_by",
         "_owner",
         "_partial",
+        "_short_way",
         "beginning",
         "clients",
         "context",
@@ -109,6 +121,7 @@ class Connection(Output):
         self.session = session
         self.environ = environ
         self.inline = inline
+        self._short_way = None if inline else owner.short_way
         self.clients: dict[str, Client] = {}
         self.upgrade: Upgrade | None = None
         self.submitted = 0
@@ -139,8 +152,16 @@ class Connection(Output):
 
     def receive_text(self, packet: bytes) -> None:
         """Takes one Engine.IO text packet from the transport, with its type digit."""
+        short_way = self._short_way
+        if (
+            short_way is not None
+            and self._partial is None
+            and not self.session.awaiting_pong
+            and short_way.receive(self, packet)
+        ):
+            return
         try:
-            if packet and packet[0] == MESSAGE_DIGIT:  # the hot path
+            if packet and packet[0] == MESSAGE_DIGIT:
                 if self._partial is not None:
                     raise PacketError("a text packet came where an attachment was due")
                 session = self.session

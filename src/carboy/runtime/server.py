@@ -26,6 +26,7 @@ from carboy.runtime.jobs import Jobs
 from carboy.runtime.lifecycle import CLIENT_DISCONNECT, Lifecycle
 from carboy.runtime.log import Log
 from carboy.runtime.membership import Membership
+from carboy.runtime.short_way import ShortWay
 from carboy.socketio.json_codec import JSONCodec
 from carboy.socketio.msgpack_codec import MessagePackCodec
 from carboy.socketio.packets import ACK, CONNECT, DISCONNECT, EVENT, Codec, DecoderLimits, Packet
@@ -66,6 +67,7 @@ class Server(Membership):
         self.admission = Admission(config, self.log)
         self.jobs = jobs = Jobs(self.hub, config.max_queued_events, one_at_a_time=not config.async_handlers)
         self.events = Events(self.hub, self.handlers, jobs, self.codec, self.log)
+        self.short_way = self._make_short_way()
         self.lifecycle = Lifecycle(
             config, self.hub, self.adapter, self.handlers, jobs, self.codec, self.events
         )
@@ -80,6 +82,13 @@ class Server(Membership):
     @name.setter
     def name(self, name: str) -> None:
         self.lifecycle.name = name
+
+    def _make_short_way(self) -> ShortWay | None:
+        config = self.config
+        if config.serializer == "msgpack" or config.json is not None or not config.async_handlers:
+            return None
+        named, limits = self.handlers.named, decoder_limits(config)
+        return ShortWay(self.hub, named, self.events, self.jobs, limits, config.max_queued_events)
 
     # Engine sessions
 
@@ -173,13 +182,18 @@ class Server(Membership):
 
 def make_codec(config: Config) -> Codec:
     """Makes the codec that the option `serializer` names, with the limits of the other options."""
-    limits = DecoderLimits(
+    limits = decoder_limits(config)
+    if config.serializer == "msgpack":
+        return MessagePackCodec(limits=limits)
+    return JSONCodec(limits=limits, json=config.json)
+
+
+def decoder_limits(config: Config) -> DecoderLimits:
+    """Returns what one packet of a peer may cost, as the options have it."""
+    return DecoderLimits(
         max_attachments=config.max_attachments,
         max_attachment_bytes=config.max_attachment_bytes,
         max_id_digits=19,
         max_namespace_length=config.max_namespace_length,
         max_depth=config.max_depth,
     )
-    if config.serializer == "msgpack":
-        return MessagePackCodec(limits=limits)
-    return JSONCodec(limits=limits, json=config.json)
