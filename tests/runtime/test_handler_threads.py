@@ -78,6 +78,7 @@ class Hall:
         self.moment = 0.0
         self.arms: list[float] = []
         self.failures: list[BaseException] = []
+        self.complaints: list[str] = []
         self.order: list[Job] = []
         self.jobs: list[Job] = []
         self.source = Source()
@@ -88,6 +89,7 @@ class Hall:
             self.arms.append,
             self.failures.append,
             self.at_end_of_round,
+            full=lambda: self.complaints.append("full"),
             clock=lambda: self.moment,
             park_for=park_for,
         )
@@ -401,7 +403,7 @@ def test_thread_that_cannot_be_started_is_tried_again(hall: Hall, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         job = hall.submit()
-    assert (hall.threads.threads, len(hall.failures)) == (0, 1)
+    assert (hall.threads.threads, hall.failures, hall.complaints) == (0, [], ["full"])
     assert hall.arms == [HAND_OFF_AFTER]
     hall.threads.check()
     job.wait()

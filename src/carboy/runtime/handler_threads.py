@@ -212,10 +212,12 @@ class HandlerThreads:
         self._workers.add(worker)
         try:
             threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
-        except RuntimeError as error:  # the system has no thread to give; `check` tries again
+        except RuntimeError:
+            # The system has none to give, or the interpreter is about to end (Python 3.12). The threads that
+            # there are go on, and `check` tries again.
             self._runner = None
             self._workers.discard(worker)
-            self._failed(error)
+            self._full()
 
     def _work(self, me: _Worker) -> None:
         while not self._stopping:

@@ -219,8 +219,9 @@ class Hub:
         if self._max_threads > 1:  # one alone is meant to make events wait
             self._log.rarely(
                 "handler_threads",
-                "Events wait: each of the %d threads is inside a handler (option handler_threads)",
-                self._max_threads,
+                "Events wait: the %d handler threads are busy, and no further one can be started"
+                " (option handler_threads, or a limit of the system)",
+                self.threads.threads,
             )
 
     def _failed(self, error: BaseException) -> None:
