@@ -22,6 +22,9 @@ from carboy.adapters.broker_driver import BrokerDriver
 from carboy.adapters.broker_url import BrokerURL
 from carboy.exceptions import ConfigurationError
 
+AT_ONCE = 500
+"""Messages that are taken before others on the loop have their turn."""
+
 PROBE = b'{"type": "probe", "id": "'
 
 
@@ -84,8 +87,13 @@ class ZMQDriver(BrokerDriver):
             source.disable_monitor()
 
     async def _read(self, source: zmq.asyncio.Socket) -> None:
+        # Each wait costs a future, and most messages do not come alone.
+        at_once: zmq.Socket[bytes] = zmq.Socket.shadow(source)
         while True:
             self._take(await source.recv())
+            with suppress(zmq.Again):
+                for _ in range(AT_ONCE):
+                    self._take(at_once.recv(zmq.NOBLOCK))
 
     def _take(self, frame: bytes) -> None:
         waiting = self._expected.pop(frame, None)
