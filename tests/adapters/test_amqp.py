@@ -29,7 +29,7 @@ def channel() -> str:
 
 @pytest.mark.parametrize("first", ["driver", "manager"])
 def test_kombu_manager_is_heard(rabbitmq, channel, first):
-    """What a process of Flask-SocketIO publishes comes as the JSON that it wrote; the exchange is the same."""
+    """What a process of Flask-SocketIO publishes comes as the JSON that it wrote, over the same exchange."""
     manager = socketio.KombuManager(rabbitmq.url, channel=channel, write_only=True)
 
     async def scene() -> None:

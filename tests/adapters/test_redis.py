@@ -156,23 +156,20 @@ def test_tls_is_spoken_and_certificates_are_checked(start_broker):
 
 
 class Node(Open):
-    """A node of a Redis cluster."""
+    """A node of a Redis cluster, with a second port for the other nodes."""
 
-    @property
-    def bus_port(self) -> int:
-        """The port on which the nodes talk to each other."""
-        return self.port - 10000 if self.port > 32768 else self.port + 10000
+    port_count = 2
 
     def more_options(self) -> list[str]:
         """See `Redis.more_options`."""
-        return ["--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)]
+        return ["--cluster-enabled", "yes", "--cluster-port", str(self.ports[1])]
 
 
 @pytest.fixture
 def cluster(start_own: Callable[..., brokers.Broker]) -> list[brokers.Broker]:
     """Two nodes that know each other."""
     first, second = nodes = [start_own(Node), start_own(Node)]
-    command(first.port, "CLUSTER", "MEET", brokers.HOST, str(second.port), str(second.bus_port))
+    command(first.port, "CLUSTER", "MEET", brokers.HOST, str(second.port), str(second.ports[1]))
     command(first.port, "CLUSTER", "ADDSLOTSRANGE", "0", "8191")
     command(second.port, "CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
     for node in nodes:

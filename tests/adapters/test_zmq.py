@@ -28,7 +28,7 @@ def broker(start_broker: Callable[..., brokers.Broker]) -> brokers.Broker:
     ],
 )
 def test_frames_of_python_socketio_are_read(broker, separators, order):
-    """A frame that another program pushed gives the message in it, byte by byte, and one of another channel none."""
+    """A frame that another program pushed gives its message, byte by byte, one of another channel none."""
     import zmq
 
     def frame(channel: str, data: object) -> bytes:
@@ -62,14 +62,17 @@ def test_frames_are_those_of_python_socketio(broker):
             source.connect(f"tcp://{brokers.HOST}:{broker.ports[1]}")
             driver = make_driver(broker.url)
             await driver.connect([CHANNEL])
-            while not source.poll(50):
+            frames: list[bytes] = []  # with the driver's probes, which ZmqManager takes no notice of
+            while not any(json.loads(frame)["type"] == "message" for frame in frames):
                 await driver.publish([(CHANNEL, b'{"method": "emit"}')])
-            frames = [source.recv()]
-            while b'"message"' not in frames[-1]:
-                frames.append(source.recv())
+                while source.poll(50):
+                    frames.append(source.recv())
             await driver.close()
             return frames
 
-    *others, frame = asyncio.run(asyncio.wait_for(scene(), 20))
-    assert json.loads(frame) == {"type": "message", "channel": CHANNEL, "data": {"method": "emit"}}
-    assert [other for other in others if json.loads(other)["type"] == "message"] == []
+    frames = asyncio.run(asyncio.wait_for(scene(), 20))
+    messages = [frame for frame in frames if json.loads(frame)["type"] == "message"]
+    assert (
+        messages[0]
+        == json.dumps({"type": "message", "channel": CHANNEL, "data": {"method": "emit"}}).encode()
+    )

@@ -47,6 +47,7 @@ class ZMQDriver(BrokerDriver):
         host = f"[{host}]" if ":" in host else host
         self._sink_address, self._source_address = f"tcp://{host}:{port}", f"tcp://{host}:{url.second_port}"
         self._context: zmq.asyncio.Context | None = None
+        self._sockets: list[zmq.asyncio.Socket] = []
         self._sink: zmq.asyncio.Socket | None = None
         self._frames: re.Pattern[bytes] = re.compile(b"")
         self._expected: dict[bytes, asyncio.Future[None]] = {}
@@ -73,6 +74,7 @@ class ZMQDriver(BrokerDriver):
     def _socket(self, kind: int) -> zmq.asyncio.Socket:
         assert self._context is not None
         socket = self._context.socket(kind)
+        self._sockets.append(socket)
         socket.linger = 0
         socket.immediate = True  # without a connection nothing is taken, instead of kept
         socket.rcvhwm = socket.sndhwm = 0
@@ -124,6 +126,7 @@ class ZMQDriver(BrokerDriver):
         context, self._context, self._sink = self._context, None, None
         if context is not None:
             context.destroy(linger=0)
+        self._sockets.clear()  # not before: the context alone does not keep them
 
 
 def _head(channel: str) -> bytes:
