@@ -28,7 +28,7 @@ HINTS = (
     (r"name or service|name resolution|getaddrinfo|nodename|no address", "check the host name in the URL"),
     (r"no such file|ENOENT", "check the path in the URL, and that the broker runs"),
     (
-        r"refused|unreachable|no route|connect call failed|unable to connect|bootstrap|no servers",
+        r"refused|unreachable|not ready|no route|connect call failed|unable to connect|bootstrap|no servers",
         "check that it runs at this host and port",
     ),
     (r"no answer|timed? ?out", "check that it runs, the host and port, and that no firewall drops packets"),
@@ -178,5 +178,8 @@ class BrokerDriver(ABC):
 
     def _describe(self, error: BaseException) -> str:
         text = self.url.without_secrets(str(error).strip().rstrip(".") or type(error).__name__)
-        hint = next((hint for found, hint in HINTS if re.search(found, text, re.IGNORECASE)), None)
+        reasons = (
+            f"{text} {error.__cause__ or error.__context__}"  # some libraries keep the reason to themselves
+        )
+        hint = next((hint for found, hint in HINTS if re.search(found, reasons, re.IGNORECASE)), None)
         return f"{self.url}: {text}" + (f"; {hint}" if hint else "")
