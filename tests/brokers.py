@@ -1,4 +1,4 @@
-"""Real message brokers for the tests: processes on free ports of this machine, each with a folder for its data.
+"""Real message brokers for the tests: processes on free ports of this machine, with a folder each.
 
 `start_broker` in conftest.py starts one of a kind when a test first asks for it, and ends all with the run.
 """

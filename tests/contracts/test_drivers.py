@@ -106,7 +106,7 @@ async def fails(work: Coroutine[Any, Any, Any], within: float) -> str:
 
 
 def test_every_subscriber_receives_what_is_published_in_order_and_once(broker):
-    """A thousand messages in a batch, and one after them, reach both subscribers, also the one who published."""
+    """A thousand messages in a batch, and one after them, reach both subscribers, one of whom published."""
     channel = new_channel()
     messages = [b'{"number": %d}' % number for number in range(1000)]
 

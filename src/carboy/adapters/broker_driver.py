@@ -28,11 +28,11 @@ HINTS = (
     (r"name or service|name resolution|getaddrinfo|nodename|no address", "check the host name in the URL"),
     (r"no such file|ENOENT", "check the path in the URL, and that the broker runs"),
     (
-        r"refused|unreachable|no route|connect call failed|unable to connect|bootstrap|no servers",
+        r"refused|unreachable|not ready|no route|connect call failed|unable to connect|bootstrap|no servers",
         "check that it runs at this host and port",
     ),
     (r"no answer|timed? ?out", "check that it runs, the host and port, and that no firewall drops packets"),
-    (r"too large|max.?payload|MessageSizeTooLarge", "raise the size that the broker allows for one message"),
+    (r"too large|max.*payload|MessageSizeTooLarge", "raise the size that the broker allows for one message"),
 )
 
 
@@ -136,12 +136,13 @@ class BrokerDriver(ABC):
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs something beside the connection, as long as that lasts; its failure is the connection's."""
-        self._tasks.append(asyncio.ensure_future(self._guard(work)))
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as error:  # noqa: BLE001  # a library's errors are of any type
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
             self._fail(error)
 
     async def _watch(self) -> None:
@@ -177,5 +178,8 @@ class BrokerDriver(ABC):
 
     def _describe(self, error: BaseException) -> str:
         text = self.url.without_secrets(str(error).strip().rstrip(".") or type(error).__name__)
-        hint = next((hint for found, hint in HINTS if re.search(found, text, re.IGNORECASE)), None)
+        reasons = (
+            f"{text} {error.__cause__ or error.__context__}"  # some libraries keep the reason to themselves
+        )
+        hint = next((hint for found, hint in HINTS if re.search(found, reasons, re.IGNORECASE)), None)
         return f"{self.url}: {text}" + (f"; {hint}" if hint else "")

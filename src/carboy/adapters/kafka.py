@@ -76,7 +76,8 @@ class KafkaDriver(BrokerDriver):
         while True:
             for records in (await consumer.getmany(timeout_ms=60_000)).values():
                 for record in records:
-                    if (record.topic, record.key) in addresses or (record.topic, None) in addresses:
+                    to_us = (record.topic, record.key) in addresses or (record.topic, None) in addresses
+                    if to_us and record.value is not None:
                         self._deliver(record.value)
 
     async def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:

@@ -51,6 +51,7 @@ class RedisDriver(BrokerDriver):
         self._options = {**self._common(), **_query_options(url), **_credentials(url), **options}
         for name in ("db", "ssl", "sentinel_kwargs"):
             self._options.pop(name, None)
+        self._class(**self._options)  # so that an option that there is not is told now
         self._service = _service(url) if kind == "redis+sentinel" else None
         self._is_socket_file = kind in {"unix", "redis+unix"}
         self._reading: Connection | None = None
@@ -69,14 +70,15 @@ class RedisDriver(BrokerDriver):
 
     async def _open(self, channels: Sequence[str]) -> None:
         make = await self._server()
-        self._reading, self._writing = make(), make()
-        await self._reading.connect()
-        await self._writing.connect()
-        await self._reading.send_command("SUBSCRIBE", *channels)
+        self._reading = reading = make()
+        self._writing = writing = make()
+        await reading.connect()
+        await writing.connect()
+        await reading.send_command("SUBSCRIBE", *channels)
         subscribed = 0
         while subscribed < len(channels):
-            subscribed += self._take(await self._reading.read_response())
-        self._spawn(self._read(self._reading))
+            subscribed += self._take(await reading.read_response())
+        self._spawn(self._read(reading))
 
     async def _read(self, connection: Connection) -> None:
         # With messages in its buffer `read_response` returns without giving the loop away, so that each
@@ -84,13 +86,13 @@ class RedisDriver(BrokerDriver):
         while True:
             self._take(await connection.read_response())
 
-    def _take(self, reply: list[bytes]) -> bool:
+    def _take(self, reply: Any) -> bool:
         """Takes what came to the subscriber; returns whether it was the answer to a subscription."""
         if reply[0] == b"message":
             self._deliver(reply[2])
         elif reply[0] == b"pong":
             self._ponged.set()
-        return reply[0] == b"subscribe"
+        return bool(reply[0] == b"subscribe")
 
     async def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:
         connection = self._writing

@@ -22,6 +22,9 @@ from carboy.adapters.broker_driver import BrokerDriver
 from carboy.adapters.broker_url import BrokerURL
 from carboy.exceptions import ConfigurationError
 
+AT_ONCE = 500
+"""Messages that are taken before others on the loop have their turn."""
+
 PROBE = b'{"type": "probe", "id": "'
 
 
@@ -44,6 +47,7 @@ class ZMQDriver(BrokerDriver):
         host = f"[{host}]" if ":" in host else host
         self._sink_address, self._source_address = f"tcp://{host}:{port}", f"tcp://{host}:{url.second_port}"
         self._context: zmq.asyncio.Context | None = None
+        self._sockets: list[zmq.asyncio.Socket] = []
         self._sink: zmq.asyncio.Socket | None = None
         self._frames: re.Pattern[bytes] = re.compile(b"")
         self._expected: dict[bytes, asyncio.Future[None]] = {}
@@ -70,6 +74,7 @@ class ZMQDriver(BrokerDriver):
     def _socket(self, kind: int) -> zmq.asyncio.Socket:
         assert self._context is not None
         socket = self._context.socket(kind)
+        self._sockets.append(socket)
         socket.linger = 0
         socket.immediate = True  # without a connection nothing is taken, instead of kept
         socket.rcvhwm = socket.sndhwm = 0
@@ -84,8 +89,13 @@ class ZMQDriver(BrokerDriver):
             source.disable_monitor()
 
     async def _read(self, source: zmq.asyncio.Socket) -> None:
+        # Each wait costs a future, and most messages do not come alone.
+        at_once: zmq.Socket[bytes] = zmq.Socket.shadow(source)
         while True:
             self._take(await source.recv())
+            with suppress(zmq.Again):
+                for _ in range(AT_ONCE):
+                    self._take(at_once.recv(zmq.NOBLOCK))
 
     def _take(self, frame: bytes) -> None:
         waiting = self._expected.pop(frame, None)
@@ -116,6 +126,7 @@ class ZMQDriver(BrokerDriver):
         context, self._context, self._sink = self._context, None, None
         if context is not None:
             context.destroy(linger=0)
+        self._sockets.clear()  # not before: the context alone does not keep them
 
 
 def _head(channel: str) -> bytes:
