@@ -17,6 +17,7 @@ from carboy.front.uwsgi_options import refuse_uwsgi_without_threads
 from carboy.runtime.server import Server
 
 from .asgi import create_asgi_app
+from .cli import socketio_commands
 from .clients import Clients
 from .middleware import _SocketIOMiddleware, find_early_proxy_fix
 from .options import DEFAULT_ASYNC_MODE, Options
@@ -113,6 +114,7 @@ class SocketIO(Registration, Clients):
 
     def _wrap(self, app: Flask, runtime: Server, options: Options) -> None:
         app.extensions["socketio"] = self
+        app.cli.add_command(socketio_commands)
         self._app = app
         inner: Any = app.wsgi_app
         if inner is self.sockio_mw and self.sockio_mw is not None:
@@ -152,14 +154,14 @@ class SocketIO(Registration, Clients):
             app: the application.
             host: the address to listen on, "127.0.0.1" by default.
             port: the port, by default that of the config value SERVER_NAME, or 5000.
-            **kwargs: `debug` (the application's by default), `use_reloader`, `use_debugger` and `log_output`
-            (as
-                `debug` by default), `reloader_options`, `extra_files`; `ssl_certfile`, `ssl_keyfile`,
-                `ssl_keyfile_password`, `ssl_ca_certs`, or `ssl_context` (an `ssl.SSLContext`, a pair of
-                files, or "adhoc"); `uds`, the path of a Unix socket; `http_threads` (10), the threads for
-                Flask's routes; `shutdown_timeout` (10), seconds that are given at a stop; and what
-                `uvicorn.Config` takes. Options of Werkzeug, eventlet and gevent that mean the same are
-                understood.
+            **kwargs: `workers` (1), the processes that serve: they share clients, rooms and broadcasts, and
+                one that ends is replaced; `debug` (the application's by default), `use_reloader`,
+                `use_debugger` and `log_output` (as `debug` by default), `reloader_options`, `extra_files`;
+                `ssl_certfile`, `ssl_keyfile`, `ssl_keyfile_password`, `ssl_ca_certs`, or `ssl_context` (an
+                `ssl.SSLContext`, a pair of files, or "adhoc"); `uds`, the path of a Unix socket;
+                `http_threads` (10), the threads for Flask's routes; `shutdown_timeout` (10), seconds that are
+                given at a stop; and what `uvicorn.Config` takes. Options of Werkzeug, eventlet and gevent
+                that mean the same are understood.
 
         Raises:
             ValueError: if an option has a value that cannot work.

@@ -70,6 +70,7 @@ class _SocketIOMiddleware:
         environ = {**environ, "flask.app": self.flask_app}
         if self.front.handles(environ):
             return self.front(environ, start_response)
+        self.front.join(environ)
         return self.wsgi_app(environ, start_response)
 
     @property

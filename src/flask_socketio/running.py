@@ -25,6 +25,7 @@ from .middleware import _SocketIOMiddleware
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
+DEFAULT_SHUTDOWN_TIMEOUT = 10.0
 
 # Options of eventlet, gevent and Werkzeug, by the name that they have here.
 RENAMED = {
@@ -77,6 +78,7 @@ class Settings:
         use_evalex: whether that page takes code.
         use_reloader: whether a change in the sources starts the process again.
         reloader_options: keyword arguments of Werkzeug's reloader.
+        workers: how many processes serve.
         server: keyword arguments of the embedded server.
     """
 
@@ -87,6 +89,7 @@ class Settings:
     use_evalex: bool
     use_reloader: bool
     reloader_options: dict[str, Any]
+    workers: int = 1
     server: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -103,7 +106,7 @@ class Settings:
             The settings.
 
         Raises:
-            ConfigurationError: if `ssl_context` is not usable.
+            ConfigurationError: if `ssl_context` or `workers` is not usable.
         """
         options = {RENAMED.get(name, name): value for name, value in given.items() if name not in IGNORED}
         debug = bool(options.pop("debug", app.debug))
@@ -115,6 +118,7 @@ class Settings:
             use_evalex=bool(options.pop("use_evalex", True)),
             use_reloader=bool(options.pop("use_reloader", debug)),
             reloader_options=_reloader_options(options),
+            workers=_workers(options.pop("workers", 1)),
         )
         settings.server["access_log"] = bool(options.pop("log_output", debug))
         settings.server |= _tls(options.pop("ssl_context", None))
@@ -156,29 +160,83 @@ def serve(
         middleware.wsgi_app = _debugged(middleware.wsgi_app, settings)
 
     def serve_here() -> None:
-        # Here, since it imports uvicorn, which a process that only emits, or is served otherwise, does not
+        # Here, since they import uvicorn, which a process that only emits, or is served otherwise, does not
         # need.
         from carboy.front.embedded import EmbeddedServer  # noqa: PLC0415
 
-        embedded = EmbeddedServer(
-            server,
-            app.wsgi_app,
-            host=settings.host,
-            port=settings.port,
-            middleware=middleware,
-            started=lambda port: click.echo(f" * Carboy serves {address(settings, port)} (Ctrl+C to stop)"),
-            **settings.server,
-        )
-        keep(embedded)
-        try:
-            embedded.run()
-        finally:
-            keep(None)
+        def make_site(**given: Any) -> EmbeddedServer:
+            given |= {"host": settings.host, "port": settings.port, "middleware": middleware}
+            return EmbeddedServer(server, app.wsgi_app, **given, **settings.server)
+
+        if settings.workers > 1 and _may_fork(settings):
+            serve_with_workers(server, settings, make_site, keep)
+        else:
+            site = make_site(started=lambda port: _tell_address(settings, port))
+            keep(site)
+            try:
+                site.run()
+            finally:
+                keep(None)
 
     if settings.use_reloader:
         run_with_reloader(serve_here, **settings.reloader_options)
     else:
         serve_here()
+
+
+def serve_with_workers(
+    server: Server,
+    settings: Settings,
+    make_site: Callable[..., Any],
+    keep: Callable[[Any], None],
+) -> None:
+    """Serve with several processes, until they are stopped; this one only looks after them.
+
+    Args:
+        server: the Socket.IO server.
+        settings: what was asked for.
+        make_site: makes the embedded server that each process runs.
+        keep: as in `serve`.
+    """
+    from carboy.front import listening, prefork  # noqa: PLC0415 (not on every system)
+
+    uds = settings.server.get("uds")
+    sockets = listening.listen(settings.host, settings.port, uds)
+    name = sockets[0].getsockname()
+    workers = prefork.WorkerProcesses(
+        settings.workers,
+        sockets,
+        server.log,
+        settings.server.get("shutdown_timeout", DEFAULT_SHUTDOWN_TIMEOUT),
+        lambda: _tell_address(settings, 0 if uds else name[1]),
+    )
+    try:
+        site = make_site(started=workers.tell_ready, master=prefork.make_master())
+        keep(workers)
+        workers.run(site)
+    finally:
+        keep(None)
+        for listener in sockets:
+            listener.close()
+        listening.remove(uds)
+
+
+def _may_fork(settings: Settings) -> bool:
+    """Return whether several processes are possible; says why not."""
+    if settings.use_reloader or settings.use_debugger:
+        reason = "with the reloader or the debugger there is one"
+    elif not hasattr(os, "fork"):
+        reason = "this system cannot fork"
+    else:
+        return True
+    click.echo(f" * One worker and not {settings.workers}: {reason}")
+    settings.workers = 1
+    return False
+
+
+def _tell_address(settings: Settings, port: int) -> None:
+    workers = "" if settings.workers == 1 else f" with {settings.workers} workers"
+    click.echo(f" * Carboy serves {address(settings, port)}{workers} (Ctrl+C to stop)")
 
 
 def address(settings: Settings, port: int) -> str:
@@ -195,6 +253,12 @@ def address(settings: Settings, port: int) -> str:
     )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{'https' if secure else 'http'}://{host}:{port}"
+
+
+def _workers(given: Any) -> int:
+    if isinstance(given, int) and given >= 1:
+        return given
+    raise ConfigurationError(f"workers must be a number of processes, 1 or more, not {given!r}")
 
 
 def _port(app: Flask) -> int:
@@ -242,7 +306,7 @@ def _uvicorn_options(options: dict[str, Any]) -> dict[str, Any]:
     known = inspect.signature(uvicorn.Config).parameters.keys() - NOT_UVICORNS
     for name in sorted(options.keys() - known):
         nearest = difflib.get_close_matches(
-            name, [*known, *EMBEDDED, "ssl_context", "debug", "use_reloader"], n=1
+            name, [*known, *EMBEDDED, "ssl_context", "debug", "use_reloader", "workers"], n=1
         )
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         warnings.warn(f"run() does not know the option {name!r}{hint}", UnknownOptionWarning, stacklevel=5)

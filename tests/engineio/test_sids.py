@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from carboy.engineio.sids import generate_sid, is_sid
+from carboy.engineio.sids import NAME_LENGTH, generate_name, generate_sid, is_sid
 
 
 def test_sids_have_nodes_form() -> None:
@@ -43,3 +43,18 @@ def test_other_texts_are_no_sids(text: str) -> None:
 def test_names_of_attributes_are_harmless_sids() -> None:
     """A name that means something elsewhere is an id like any other, if it has the form of one."""
     assert is_sid("__class____class____")
+
+
+def test_sids_of_a_worker_begin_with_its_name() -> None:
+    """They are as long as any other, and random behind the name."""
+    sids = {generate_sid("ab_-") for _ in range(1000)}
+    assert len(sids) == 1000
+    assert {sid[:NAME_LENGTH] for sid in sids} == {"ab_-"}
+    assert all(map(is_sid, sids))
+
+
+def test_names_of_workers_may_stand_in_a_sid() -> None:
+    """A name has the characters of an id, and hardly comes twice."""
+    names = {generate_name() for _ in range(100)}
+    assert len(names) > 95
+    assert all(is_sid(name * 5) for name in names)

@@ -14,7 +14,7 @@ from raw import handshake_headers, opened
 
 from carboy.exceptions import RequestError
 from carboy.runtime.message import Message
-from carboy.transports import endpoint as module
+from carboy.transports import replies as module
 
 ORIGIN = "Origin: http://page.example\r\n"
 

@@ -12,8 +12,7 @@ import pytest
 import raw
 
 from carboy.runtime.log import Log
-from carboy.transports.websocket import QuietLogger
-from carboy.transports.wire import ANY_KEY, RETAINED_BUFFER, Wire
+from carboy.transports.wire import ANY_KEY, RETAINED_BUFFER, QuietLogger, Wire
 
 
 class Rider(picows.WSListener):

@@ -79,8 +79,8 @@ class RedisDriver(BrokerDriver):
         self._spawn(self._read(self._reading))
 
     async def _read(self, connection: Connection) -> None:
-        # With messages in its buffer `read_response` returns without giving the loop away, so that each wake-up
-        # of the receiver finds all that one read from the socket has brought.
+        # With messages in its buffer `read_response` returns without giving the loop away, so that each
+        # wake-up of the receiver finds all that one read from the socket has brought.
         while True:
             self._take(await connection.read_response())
 
@@ -133,7 +133,7 @@ class RedisDriver(BrokerDriver):
         for host, port in addresses[:-1]:
             connection = self._class(host=host, port=port, **self._options)
             with suppress(RedisError, OSError):
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call,unused-ignore]
                 await connection.disconnect(nowait=True)
                 return host, port
         return addresses[-1]
@@ -144,7 +144,7 @@ class RedisDriver(BrokerDriver):
         for host, port in self.url.addresses(SENTINEL_PORT):
             sentinel = self._class(host=host, port=port, **self._sentinel_options)
             try:
-                await sentinel.connect()
+                await sentinel.connect()  # type: ignore[no-untyped-call,unused-ignore]
                 await sentinel.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
                 answer = await sentinel.read_response()
             except (RedisError, OSError) as error:
@@ -174,7 +174,7 @@ def _query_options(url: BrokerURL) -> dict[str, Any]:
 def _service(url: BrokerURL) -> str:
     parts = url.path.split("/")
     if len(parts) < 3 or not parts[2]:
-        raise ConfigurationError(f"{url} names no service: write {url.scheme}://host:port,host:port/0/service")
+        raise ConfigurationError(
+            f"{url} names no service: write {url.scheme}://host:port,host:port/0/service"
+        )
     return unquote(parts[2])
-
-

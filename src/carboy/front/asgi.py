@@ -9,9 +9,12 @@ from typing import Any
 
 from carboy.exceptions import LimitError, RequestError
 from carboy.front.environ import environ_of_scope, path_of_scope
+from carboy.front.workers.group import WorkerGroup
+from carboy.front.workers.masters import master_of_asgi
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint
+from carboy.transports.other_worker import OtherWorker
 from carboy.transports.rewriting import Middleware, Reply
 
 Scope = MutableMapping[str, Any]
@@ -67,6 +70,11 @@ class ASGIApplication:
         other: the other ASGI application; None answers 404.
         drain_timeout: seconds that handlers are given at the end of the lifespan.
         middleware: the WSGI middleware around the other application, for handshakes.
+        alone: whether this process has no other workers to look for; or whoever serves it joins them.
+
+    Attributes:
+        endpoint: answers what is below the path.
+        group: the other workers, if it belongs to several.
     """
 
     def __init__(
@@ -75,19 +83,26 @@ class ASGIApplication:
         other: Application | None = None,
         drain_timeout: float = 10.0,
         middleware: Middleware | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self._server = server
         self._other = other
         self._drain_timeout = drain_timeout
         self._path = server.config.path
         self.endpoint = Endpoint(server, middleware)
+        self.group = WorkerGroup(server, self.endpoint)
+        self._settled = alone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one scope (ASGI 3)."""
         kind = scope["type"]
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif kind in ("http", "websocket") and path_of_scope(scope).startswith(self._path):
+            return
+        if not self._settled:
+            await self._join(scope)
+        if kind in ("http", "websocket") and path_of_scope(scope).startswith(self._path):
             self._start()
             await (self._http if kind == "http" else self._websocket)(scope, receive, send)
         elif self._other is not None:
@@ -116,11 +131,22 @@ class ASGIApplication:
         await receive()  # websocket.connect
         environ = environ_of_scope(scope)
         try:
-            connection = await self.endpoint.admit_checked(environ)
+            session = await self.endpoint.admit_checked(environ)
+            if isinstance(session, OtherWorker):
+                await session.converse(environ, receive, send)
+                return
         except RequestError as error:
             await _send_refusal(self.endpoint.refusal(environ, error), scope, send)
         else:
-            await self.endpoint.asgi_websocket(environ, connection).run(receive, send)
+            await self.endpoint.asgi_websocket(environ, session).run(receive, send)
+
+    async def _join(self, scope: Scope) -> None:
+        """Joins the other workers of the same master, with the first request, which tells the port."""
+        master = master_of_asgi(scope)
+        if master is not None:
+            self._start()
+            await self.group.join(master)
+        self._settled = True
 
     def _start(self) -> None:
         hub = self._server.hub
@@ -131,7 +157,9 @@ class ASGIApplication:
 
     async def _stop(self) -> None:
         self.endpoint.closing = True
+        self.group.hurry()
         await drain(self._server, self._drain_timeout)
+        await self.group.leave()
         self._server.hub.detach()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

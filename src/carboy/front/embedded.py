@@ -13,13 +13,15 @@ from typing import Any
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
+from carboy.front.accepting import Accepting
 from carboy.front.asgi import ASGIApplication
 from carboy.front.background import cancel_all
 from carboy.front.green_threads import refuse_green_threads
-from carboy.front.websocket_door import HTTPProtocol, websocket_class
+from carboy.front.http_protocol import http_class
+from carboy.front.websocket_door import WebSocketDoor
+from carboy.front.workers.masters import Master
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
-from carboy.transports.endpoint import Endpoint
 from carboy.transports.rewriting import Middleware
 
 TICK = 0.02
@@ -43,6 +45,7 @@ class EmbeddedServer:
         ssl_context: an `ssl.SSLContext` to serve TLS with; or give `ssl_certfile` and the like.
         started: called once with the port when the server listens.
         middleware: the WSGI middleware around the application, for handshakes.
+        master: what this process has in common with other workers, if there are any.
         options: further options of `uvicorn.Config`, TLS among them.
         **tls: options of `uvicorn.Config` that begin with `ssl_`.
     """
@@ -61,19 +64,21 @@ class EmbeddedServer:
         ssl_context: Any = None,
         started: Callable[[int], None] | None = None,
         middleware: Middleware | None = None,
+        master: Master | None = None,
         options: dict[str, Any] | None = None,
         **tls: Any,
     ) -> None:
         self._server = server
         self._wsgi = WSGIMiddleware(wsgi_app, workers=http_threads)
         other: Any = self._wsgi
-        application = ASGIApplication(server, other, middleware=middleware)
+        application = ASGIApplication(server, other, middleware=middleware, alone=True)
+        accepting = Accepting(server.log)
         settings: dict[str, Any] = {
             "host": host,
             "port": port,
             "uds": uds,
-            "ws": websocket_class(server, application.endpoint),
-            "http": HTTPProtocol,
+            "ws": WebSocketDoor,  # which the class for HTTP makes itself
+            "http": http_class(server, application.endpoint, accepting.accepted),
             "lifespan": "off",  # draining starts before the connections are closed, see _Uvicorn
             "log_level": "info" if access_log else "warning",
             "access_log": access_log,
@@ -86,17 +91,22 @@ class EmbeddedServer:
         if ssl_context is not None:
             config.load()
             config.ssl = ssl_context
-        self._uvicorn = _Uvicorn(config, server, application.endpoint, shutdown_timeout, started)
+        self._uvicorn = _Uvicorn(config, server, application, accepting, shutdown_timeout, started, master)
+        self._sockets: list[socket.socket] | None = None
         self._error: BaseException | None = None
 
-    def run(self) -> None:
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serves until `stop`, SIGINT or SIGTERM; where a loop runs already, in a thread of its own.
+
+        Args:
+            sockets: where it listens, in place of the address.
 
         Raises:
             OSError: if it cannot listen on the address.
             ConfigurationError: if green threads have replaced real ones.
         """
         refuse_green_threads()
+        self._sockets = sockets
         if _is_loop_running_here():
             self._serve_in_thread()
         else:
@@ -127,7 +137,7 @@ class EmbeddedServer:
         loop = factory() if factory is not None else asyncio.new_event_loop()
         try:
             asyncio.set_event_loop(loop)
-            loop.run_until_complete(self._uvicorn.serve())
+            loop.run_until_complete(self._uvicorn.serve(self._sockets))
         finally:
             try:
                 cancel_all(loop)
@@ -144,13 +154,18 @@ class _Uvicorn(uvicorn.Server):
         self,
         config: uvicorn.Config,
         server: Server,
-        endpoint: Endpoint,
+        application: ASGIApplication,
+        accepting: Accepting,
         timeout: float,
         started: Callable[[int], None] | None,
+        master: Master | None,
     ) -> None:
         super().__init__(config)
         self._server = server
-        self._endpoint = endpoint
+        self._endpoint = application.endpoint
+        self._group = application.group
+        self._master = master
+        self._accepting = accepting
         self._timeout = timeout
         self._when_started = started
 
@@ -159,6 +174,8 @@ class _Uvicorn(uvicorn.Server):
         self._server.hub.attach(asyncio.get_running_loop())
         try:
             if not self.should_exit:
+                if self._master is not None:
+                    await self._group.join(self._master)
                 await super().serve(sockets)
         finally:
             for listener in getattr(self, "servers", ()):  # older uvicorns leave them open if stopped early
@@ -173,16 +190,33 @@ class _Uvicorn(uvicorn.Server):
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
+        if self.started:
+            self._accepting.begin(self.servers, self._listen)
         if self.started and self._when_started is not None:
             name = self.servers[0].sockets[0].getsockname()
             self._when_started(name[1] if isinstance(name, tuple) else 0)
 
+    async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer:
+        config = self.config
+
+        def make() -> Any:
+            return config.http_protocol_class(
+                config=config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,  # type: ignore[call-arg]
+            )
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(make, sock=listener, ssl=config.ssl, backlog=config.backlog)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends sessions, requests and connections, within the time that is given; at once if forced."""
         deadline = monotonic() + self._timeout
+        self._accepting.end()
         for server in self.servers:
             server.close()
         self._endpoint.closing = True
+        self._group.hurry()
         await self._unless_forced(drain(self._server, self._timeout))
         await self._unless_forced(self._endpoint.finish(min(CLOSE_TIMEOUT, self._timeout)))
         await self._endpoint.finish(0)
@@ -190,6 +224,7 @@ class _Uvicorn(uvicorn.Server):
             connection.shutdown()
         await self._finish_requests(deadline)
         await self._abort_connections()
+        await self._group.leave()
 
     async def _unless_forced(self, waiting: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.ensure_future(waiting)

@@ -8,14 +8,18 @@ poll returns after a while.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from carboy.config import Config
 from carboy.engineio.requests import is_websocket_upgrade
-from carboy.exceptions import ConfigurationError, LimitError, RequestError
+from carboy.exceptions import BlockingCallError, ConfigurationError, LimitError, RequestError
 from carboy.front.background import BackgroundHub
+from carboy.front.fast_lane import FastLane
 from carboy.front.gunicorn_worker import count_threads, is_stopping
 from carboy.front.handover import can_move, find_socket, lasting, take_socket
 from carboy.front.held_polls import HeldPolls
@@ -23,12 +27,13 @@ from carboy.front.http_text import status_line
 from carboy.front.moved_poll import MovedPoll
 from carboy.front.places import Places
 from carboy.front.relay import relay
-from carboy.runtime.connection import Connection
+from carboy.front.workers.group import WorkerGroup
+from carboy.front.workers.masters import master_of_wsgi
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
-from carboy.transports.endpoint import Endpoint
+from carboy.transports.endpoint import Endpoint, Session
+from carboy.transports.other_worker import OtherWorker
 from carboy.transports.rewriting import Reply
-from carboy.transports.websocket import QuietLogger, take_over
 
 StartResponse = Callable[..., Any]
 
@@ -58,7 +63,9 @@ class WSGIFront:
         self._server = server
         self._shutdown_timeout = shutdown_timeout
         self._endpoint = Endpoint(server)
-        self._logger = QuietLogger(server.log)
+        self._lane = FastLane(server, self._endpoint)
+        self._group = WorkerGroup(server, self._endpoint)
+        self._joined_in: int | None = None
         self._places: _Places | None = None
         self._told: set[str] = set()
         self.hub = BackgroundHub(server, self._finish, shutdown_timeout)
@@ -68,16 +75,30 @@ class WSGIFront:
         path: str = environ.get("PATH_INFO", "")
         return path.startswith(self._server.config.path)
 
+    def join(self, environ: dict[str, Any]) -> None:
+        """Joins the other workers of the same master, with the first request of all, whatever it is for.
+
+        Args:
+            environ: the WSGI environment of the request.
+        """
+        if self._joined_in != os.getpid():
+            master = master_of_wsgi(environ)
+            if master is not None:
+                with suppress(RequestError, ConfigurationError, BlockingCallError):
+                    self.hub.run(self._group.join(master))
+            self._joined_in = os.getpid()
+
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request (PEP 3333)."""
         try:
             self.hub.start()
+            self.join(environ)
             shown = find_socket(environ)
             if is_websocket_upgrade(environ):
                 return self._websocket(environ, start_response, shown)
             if environ["REQUEST_METHOD"] == "GET":
                 return self._get(environ, start_response, shown)
-            exchange = _Exchange(_read_body(environ, self._server.config.max_http_buffer_size))
+            exchange = _Exchange(_read_body(environ, shown, self._server.config))
             return _reply(self.hub.run(self._endpoint.serve(environ, exchange)), start_response)
         except RequestError as error:
             return _reply(self._endpoint.refusal(environ, error), start_response)
@@ -136,25 +157,19 @@ class WSGIFront:
             )
             raise RequestError(0, "Transport unknown")
         lasting_environ = lasting(environ)
-        key, connection = self.hub.run(self._endpoint.admit(lasting_environ))
+        key, session = self.hub.run(self._endpoint.admit(lasting_environ))
         if not can_move(shown):
-            return self._carry(shown, environ, key, connection, start_response)
+            return self._carry(shown, environ, key, session, start_response)
         ours, remains = take_socket(shown)
-        self.hub.call(self._adopt, ours, lasting_environ, key, connection)
+        self.hub.call(self._adopt, ours, lasting_environ, key, session)
         start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "close")])
         return remains
 
-    def _adopt(
-        self, ours: socket.socket, environ: dict[str, Any], key: str, connection: Connection | None
-    ) -> None:
-        websocket = self._endpoint.websocket(environ, connection)
-        max_bytes = self._server.config.max_http_buffer_size
-
-        def opened(transport: Any) -> None:
-            take_over(transport, key, websocket, self._logger, max_bytes)
-
-        loop = asyncio.get_running_loop()
-        self._server.hub.spawn(loop.connect_accepted_socket(lambda: _Opening(opened), ours))
+    def _adopt(self, ours: socket.socket, environ: dict[str, Any], key: str, session: Session) -> None:
+        if isinstance(session, OtherWorker):
+            session.adopt(ours, environ, key)
+        else:
+            self._lane.adopt(ours, environ, key, session)
 
     # Websockets over TLS
 
@@ -163,7 +178,7 @@ class WSGIFront:
         shown: socket.socket,
         environ: dict[str, Any],
         key: str,
-        connection: Connection | None,
+        session: Session,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
         """Carries the bytes of a socket on this thread until it is closed."""
@@ -178,7 +193,7 @@ class WSGIFront:
         try:
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
-            self.hub.call(self._adopt, ours, lasting(environ), key, connection)
+            self.hub.call(self._adopt, ours, lasting(environ), key, session)
             relay(shown, theirs, is_stopping)
         finally:
             relays.release()
@@ -208,8 +223,10 @@ class WSGIFront:
 
     async def _finish(self) -> None:
         self._endpoint.closing = True
+        self._group.hurry()
         await drain(self._server, self._shutdown_timeout)
         await self._endpoint.finish(CLOSE_TIMEOUT)
+        await self._group.leave()
 
 
 @dataclass(frozen=True)
@@ -234,13 +251,13 @@ class _Exchange:
         returned: set when the request is to return with what there is.
     """
 
-    def __init__(self, body: bytes | LimitError) -> None:
+    def __init__(self, body: bytes | LimitError | ConnectionError) -> None:
         self._body = body
         self._has_left = False
         self.returned = asyncio.Event()
 
     async def read(self, limit: int) -> bytes:
-        if isinstance(self._body, LimitError):
+        if not isinstance(self._body, bytes):
             raise self._body
         return self._body
 
@@ -254,17 +271,6 @@ class _Exchange:
         self.returned.set()
 
 
-class _Opening(asyncio.Protocol):
-    """A socket on its way to the fast lane."""
-
-    def __init__(self, opened: Callable[[Any], None]) -> None:
-        self._opened = opened
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # In the next round of the loop: the transport is not complete before this returns.
-        asyncio.get_running_loop().call_soon(self._opened, transport)
-
-
 async def _begin(serving: Coroutine[Any, Any, Reply], patience: float) -> tuple[asyncio.Task[Reply], bool]:
     task: asyncio.Task[Reply] = asyncio.ensure_future(serving)
     done, _ = await asyncio.wait((task,), timeout=patience)
@@ -275,19 +281,39 @@ async def _hold(serving: Coroutine[Any, Any, Reply], held: HeldPolls, exchange: 
     return await held.hold(asyncio.ensure_future(serving), exchange.returned.set)
 
 
-def _read_body(environ: dict[str, Any], limit: int) -> bytes | LimitError:
-    length = environ.get("CONTENT_LENGTH", "")
+def _read_body(
+    environ: dict[str, Any], shown: socket.socket | None, config: Config
+) -> bytes | LimitError | ConnectionError:
+    """Reads the body of a request on its thread, which a peer that sends a part must not hold for ever."""
+    length, limit = environ.get("CONTENT_LENGTH", ""), config.max_http_buffer_size
     if length.isdigit():
         if int(length) > limit:
             return LimitError(f"a body of {length} bytes is longer than {limit}", "max_http_buffer_size")
-        body: bytes = environ["wsgi.input"].read(int(length))
-        return body
+        body = _read(environ, shown, int(length), config.request_timeout)
+        return body if len(body) == int(length) else ConnectionError("the peer has gone, or is too slow")
     if environ.get("wsgi.input_terminated"):
-        body = environ["wsgi.input"].read(limit + 1)
+        body = _read(environ, shown, limit + 1, config.request_timeout)
         if len(body) > limit:
             return LimitError(f"a body is longer than {limit} bytes", "max_http_buffer_size")
         return body
     return b""
+
+
+def _read(environ: dict[str, Any], shown: socket.socket | None, size: int, patience: float) -> bytes:
+    """Reads up to so many bytes; what the server cannot read, be it late or malformed, is read as nothing."""
+    before = None if shown is None else shown.gettimeout()
+    try:
+        if shown is not None:
+            shown.settimeout(patience)
+        body: bytes = environ["wsgi.input"].read(size)
+    except Exception:  # noqa: BLE001  # each server has errors of its own for what a peer sends
+        if shown is not None:
+            shown.shutdown(socket.SHUT_RD)  # the server would wait for the rest of the body
+        return b""
+    finally:
+        if shown is not None:
+            shown.settimeout(before)
+    return body
 
 
 def _reply(reply: Reply, start_response: StartResponse) -> Iterable[bytes]:

@@ -72,6 +72,7 @@ class BrokerBus:
     Attributes:
         node: the name of this process in the cluster.
         connected: whether messages go out and come in now.
+        error: why they do not, or None.
     """
 
     complete = False  # processes of Flask-SocketIO do not tell that they are there
@@ -107,6 +108,7 @@ class BrokerBus:
     def _rest(self) -> None:
         """Has no thread, as at first."""
         self.connected = False
+        self.error: str | None = None
         self._listens = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -179,11 +181,8 @@ class BrokerBus:
             self._call(self._stop)
             thread.join(MOMENT)
         if self._queue:
-            self._log.warning(
-                "%d messages have not reached %s, and are lost with this process",
-                len(self._queue),
-                self._broker,
-            )
+            text = "%d messages have not reached %s, and are lost with this process"
+            self._log.warning(text, len(self._queue), self._broker)
         if not thread.is_alive():
             self._rest()
 
@@ -194,11 +193,8 @@ class BrokerBus:
                 loop.call_soon_threadsafe(function)
 
     def _overflowed(self) -> None:
-        self._log.rarely(
-            "queue full",
-            "Too many messages wait for %s: the oldest are lost (option max_queue_messages)",
-            self._broker,
-        )
+        text = "Too many messages wait for %s: the oldest are lost (option max_queue_messages)"
+        self._log.rarely("queue full", text, self._broker)
 
     def _close_at_exit(self) -> None:
         """Closes when the process ends; children of multiprocessing and of Celery do so without `atexit`."""
@@ -223,40 +219,39 @@ class BrokerBus:
         self._again = asyncio.Event()
         self._echoed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        delay = FIRST_DELAY
+        self._delay = FIRST_DELAY
         try:
             while not self._is_over():
                 self._again.clear()
-                if await self._succeeds():
-                    delay = FIRST_DELAY
-                else:
-                    await self._pause(delay)
-                    delay = min(2 * delay, LONGEST_DELAY)
+                if not await self._carry():
+                    await self._pause()
         finally:
             self._loop = None
             await self._driver.close()
 
-    async def _succeeds(self) -> bool:
-        """Connects and carries messages; returns False if the connection failed before it was of use."""
-        own, was_useful = self._queue.name(self.node), False
+    async def _carry(self) -> bool:
+        """Carries messages while the connection lasts; returns False if it has failed."""
+        own = self._queue.name(self.node)
         try:
             await self._driver.connect([self._channel, own] if self._listens else [own])
-            await self._carry()
+            await self._work()
         except BrokerError as error:
-            was_useful = self.connected
             self._tell(error)
         except Exception as error:  # noqa: BLE001  (a defect must not cost more than the connection)
             self._log.exception("The connection to %s has failed", self._broker, error=error)
             self._failed = True
+            self._settled.set()
+        else:
+            return True
         finally:
             self.connected = False
-        return not self._failed or was_useful
+        return False
 
     def _is_over(self) -> bool:
         # With messages left a first attempt to connect is made, however short the process lives.
         return self._closing and (not self._queue or self._failed)
 
-    async def _carry(self) -> None:
+    async def _work(self) -> None:
         """Carries messages until the connection fails, or is to be made anew."""
         tasks = [
             asyncio.ensure_future(work)
@@ -339,10 +334,11 @@ class BrokerBus:
             if now() - self._heard_at >= IDLE_TIME:
                 await self._try()
 
-    async def _pause(self, delay: float) -> None:
+    async def _pause(self) -> None:
         """Waits before the next attempt to connect, less if the bus is to close."""
         if self._closing:
             return
+        delay, self._delay = self._delay, min(2 * self._delay, LONGEST_DELAY)
         self._wake.clear()
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._until_closing(), delay * (1 - random.random() / 2))  # noqa: S311
@@ -351,6 +347,8 @@ class BrokerBus:
         while not self._closing:
             await self._wake.wait()
             self._wake.clear()
+
+    # Through `_call`
 
     def _wake_publisher(self) -> None:
         self._wake.set()
@@ -369,14 +367,15 @@ class BrokerBus:
             self._log.warning("Connected to %s again; %d messages waited", self._broker, len(self._queue))
         else:
             self._log.info("Connected to %s, channel %s", self._broker, self._channel)
-        self.connected, self._failed = True, False
+        self.connected, self._failed, self.error = True, False, None
+        self._delay = FIRST_DELAY
 
     def _tell(self, error: BrokerError) -> None:
         if not self._failed and not self._closing:
             self._log.warning(
-                "No connection to %s: %s. This process goes on alone and tries again", self._broker, error
+                "No connection to the message queue %s. This process goes on alone and tries again", error
             )
-        self._failed = True
+        self._failed, self.error = True, str(error)
         self._settled.set()
 
     def _tell_missed(self) -> None:

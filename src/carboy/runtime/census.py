@@ -6,6 +6,8 @@ A process that is silent costs one timeout, and is not waited for again until it
 from __future__ import annotations
 
 import itertools
+import os
+import platform
 import threading
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
@@ -40,6 +42,23 @@ class ClientInfo:
     address: str = ""
     session: dict[str, Any] = field(default_factory=dict)
     node: str = ""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A process of the cluster.
+
+    Attributes:
+        host: the name of the machine that it runs on.
+        process: its number there.
+        clients: how many clients it has in the namespace that was asked for.
+        node: its name in the cluster.
+    """
+
+    host: str
+    process: str
+    clients: int
+    node: str
 
 
 class ClientList(list[ClientInfo]):
@@ -122,6 +141,14 @@ class Census:
         query, _ = self._ask(namespace, rooms, timeout, count=True)
         return sum(int(reply.get("count") or 0) for _, reply in query.replies)
 
+    def survey(self, timeout: float, namespace: str = "/") -> list[Survey]:
+        """Returns the other processes; arguments as for `fetch`."""
+        query, _ = self._ask(namespace, None, timeout, count=True)
+        return [
+            Survey(str(reply.get("host")), str(reply.get("process")), int(reply.get("count") or 0), node)
+            for node, reply in query.replies
+        ]
+
     def _ask(
         self, namespace: str, rooms: Collection[Hashable] | None, timeout: float, *, count: bool
     ) -> tuple[Query, frozenset[str]]:
@@ -146,7 +173,7 @@ class Census:
         clients = [
             client for client in self._adapter.recipients(namespace, rooms) if client.state is CONNECTED
         ]
-        found: Message = {"count": len(clients)}
+        found: Message = {"count": len(clients), "host": platform.node(), "process": os.getpid()}
         if not message.get("count"):
             found["clients"] = [_write_client(client) for client in clients]
         asker = read_text(message, "host_id")

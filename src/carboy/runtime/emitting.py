@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ class Emitting:
         hub: whose outbox carries what is sent.
         adapter: who receives it.
         codec: encodes it.
+        max_acks: acknowledgements that one client may owe.
 
     Attributes:
         cluster: the other processes, if there are any.
@@ -37,7 +39,10 @@ class Emitting:
             thread.
     """
 
-    def __init__(self, hub: Hub, adapter: LocalAdapter[Client], codec: Codec) -> None:
+    def __init__(
+        self, hub: Hub, adapter: LocalAdapter[Client], codec: Codec, max_acks: int = sys.maxsize
+    ) -> None:
+        self._max_acks = max_acks
         self.hub = hub
         self.adapter = adapter
         self.codec = codec
@@ -227,7 +232,7 @@ class Emitting:
         lost: Lost,
     ) -> Ack:
         numbers = self._ack_numbers.setdefault(namespace, itertools.count())  # in one step, from any thread
-        ack = Ack(self.hub, next(numbers) if recipients else 0, answered, lost)
+        ack = Ack(self.hub, next(numbers) if recipients else 0, answered, lost, self._max_acks)
         encoded = self.codec.encode(EVENT, namespace, ack.number, [event, *arguments], b"4")
         self._distribute(ack.send, recipients, Message(*encoded))
         return ack

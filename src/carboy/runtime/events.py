@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from carboy.exceptions import ArgumentsError
+from carboy.exceptions import ArgumentsError, LimitError
 from carboy.runtime.acks import answer_ack
 from carboy.runtime.client import Client
 from carboy.runtime.handlers import Handlers
@@ -75,6 +75,8 @@ class Events:
             client.connection.transport.raise_later(error)
         elif isinstance(error, ArgumentsError):
             self._log.rarely("arguments", "Client %s in %r: %s", client.sid, client.namespace, error)
+        elif isinstance(error, LimitError):
+            self._log.rarely(error.option, "Client %s in %r: %s", client.sid, client.namespace, error)
         elif isinstance(error, asyncio.CancelledError):
             self._log.warning("The handler of the event %r was cancelled (client %s)", event, client.sid)
         else:

@@ -68,6 +68,7 @@ class HandlerThreads:
         bound: threads at most.
         arm: asks the loop to call `check` after that many seconds; it is called in the loop's thread.
         failed: told of an exception that a job lets out, which is a defect of ours.
+        full: told when a job waits and no further thread may be started.
         clock: tells the time in seconds, by which handlers count as short.
         park_for: seconds without work after which a thread ends.
     """
@@ -78,9 +79,11 @@ class HandlerThreads:
         arm: Callable[[float], None],
         failed: Callable[[BaseException], None],
         *,
+        full: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = monotonic,
         park_for: float = PARK_FOR,
     ) -> None:
+        self._full = full
         self._bound = bound
         self._arm = arm
         self._failed = failed
@@ -168,6 +171,8 @@ class HandlerThreads:
             self._runner.wake.release()
         elif len(self._workers) < self._bound:
             self._start_worker()
+        else:
+            self._full()
 
     def _replace(self, runner: _Worker) -> None:
         """Hands over, unless the runner ends its job in this very moment; the lock is held.

@@ -55,7 +55,9 @@ class Hub:
 
     def _reset(self) -> None:
         self.timers = TimerWheel(self._failed)
-        self.threads = HandlerThreads(self._max_threads, self._arm_hand_off, self._failed)
+        self.threads = HandlerThreads(
+            self._max_threads, self._arm_hand_off, self._failed, full=self._tell_threads_full
+        )
         self.tasks = set()
         self._corked: list[Corked] = []
         self._flush_scheduled = False
@@ -210,6 +212,14 @@ class Hub:
         self._turn = None
         self.timers.turn(self.now())
         self._turn_in_time()
+
+    def _tell_threads_full(self) -> None:
+        if self._max_threads > 1:  # one alone is meant to make events wait
+            self._log.rarely(
+                "handler_threads",
+                "Events wait: each of the %d threads is inside a handler (option handler_threads)",
+                self._max_threads,
+            )
 
     def _failed(self, error: BaseException) -> None:
         self._log.exception("A defect of the server, which goes on", error=error)

@@ -44,6 +44,10 @@ class Lifecycle:
         jobs: runs them.
         codec: encodes the packets.
         events: reports exceptions.
+
+    Attributes:
+        leaving: the clients whose disconnect handlers run, by namespace and id.
+        name: what the ids of clients begin with.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Lifecycle:
         self._codec = codec
         self._events = events
         self.leaving: dict[tuple[str, str], Client] = {}
+        self.name = ""
 
     def connect(self, connection: Connection, namespace: str, auth: Any) -> None:
         """Takes a CONNECT packet.
@@ -80,7 +85,7 @@ class Lifecycle:
         if error is not None:
             connection.send(self._message(CONNECT_ERROR, namespace, error))
             return
-        client = Client(generate_sid(), namespace, connection, self._config.max_output_bytes)
+        client = Client(generate_sid(self.name), namespace, connection, self._config.max_output_bytes)
         connection.clients[namespace] = client
         self._adapter.add(client)
         if self._config.always_connect:
@@ -137,6 +142,7 @@ class Lifecycle:
             for name in [name for name, client in clients.items() if client.state is ClientState.GONE]:
                 del clients[name]
             if len(clients) >= self._config.max_namespaces:
+                connection.tell_bound("max_namespaces", "asks for too many namespaces")
                 return TOO_MANY_NAMESPACES
         return None
 

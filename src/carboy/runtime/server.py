@@ -14,6 +14,7 @@ from carboy.config import Config
 from carboy.engineio.session import Session
 from carboy.engineio.sids import generate_sid
 from carboy.exceptions import PacketError
+from carboy.runtime.admission import Admission
 from carboy.runtime.callbacks import Callbacks
 from carboy.runtime.client import CONNECTED, CONNECTING, Client
 from carboy.runtime.cluster import Cluster
@@ -51,14 +52,18 @@ class Server(Membership):
         lifecycle: how clients come and go.
         callbacks: runs functions for acknowledgements.
         connections: the engine sessions by their id.
+        admission: how many of them there may be.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.log = Log(config.logger)
-        super().__init__(Hub(config.handler_threads, self.log), LocalAdapter(), make_codec(config))
+        adapter: LocalAdapter[Client] = LocalAdapter(config.max_rooms)
+        hub = Hub(config.handler_threads, self.log)
+        super().__init__(hub, adapter, make_codec(config), config.max_acks)
         self.handlers = Handlers()
         self.connections: dict[str, Connection] = {}
+        self.admission = Admission(config, self.log)
         self.jobs = jobs = Jobs(self.hub, config.max_queued_events, one_at_a_time=not config.async_handlers)
         self.events = Events(self.hub, self.handlers, jobs, self.codec, self.log)
         self.lifecycle = Lifecycle(
@@ -66,6 +71,15 @@ class Server(Membership):
         )
         self.callbacks = Callbacks(self.hub, jobs, self.events, self.log)
         self._inherited: list[Any] = []
+
+    @property
+    def name(self) -> str:
+        """The name of this process among the workers of one host, with which its ids begin; else empty."""
+        return self.lifecycle.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.lifecycle.name = name
 
     # Engine sessions
 
@@ -80,9 +94,10 @@ class Server(Membership):
             Its connection, which still has to be opened with a transport.
         """
         config, now = self.config, self.hub.now()
-        session = Session(generate_sid(), transport, config.ping_interval, config.ping_timeout, now)
+        session = Session(generate_sid(self.name), transport, config.ping_interval, config.ping_timeout, now)
         connection = Connection(self, session, environ)
         self.connections[session.sid] = connection
+        self.admission.enter(environ)
         return connection
 
     def packet_received(self, connection: Connection, packet: Packet) -> None:
@@ -114,7 +129,8 @@ class Server(Membership):
 
     def connection_forgotten(self, connection: Connection) -> None:
         """Forgets a connection whose peer knows that it is over."""
-        self.connections.pop(connection.session.sid, None)
+        if self.connections.pop(connection.session.sid, None) is not None and not connection.inline:
+            self.admission.leave(connection.environ)
 
     def forget_all(self) -> None:
         """Forgets every client without a word, in a process that was forked while it served.
@@ -124,8 +140,10 @@ class Server(Membership):
         """
         self._inherited += [*self.connections.values(), self.hub.loop if self.hub.running else None]
         self.connections.clear()
+        self.admission.clear()
         self.adapter.clear()
         self.lifecycle.leaving.clear()
+        self.name = ""
         self.hub.outbox.clear()
         self.hub.abandon()
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
-from carboy.engineio.content_encoding import choose_encoding, compress
 from carboy.engineio.cookies import session_cookie
 from carboy.engineio.origins import OriginPolicy, refused_origin
 from carboy.engineio.packets import encode_open
-from carboy.engineio.payloads import decode_jsonp, encode_jsonp
+from carboy.engineio.payloads import decode_jsonp
 from carboy.engineio.requests import (
     Query,
     check_request,
@@ -29,38 +28,17 @@ from carboy.runtime.connection import Connection
 from carboy.runtime.message import Message
 from carboy.runtime.server import Server
 from carboy.transports.asgi_websocket import ASGIWebSocket
+from carboy.transports.exchange import Exchange, wait_for
+from carboy.transports.other_worker import OtherWorker
 from carboy.transports.polling import PollingTransport
+from carboy.transports.replies import HTML, JSON, NO_STORE, payload_reply
 from carboy.transports.rewriting import AnsweredError, Headers, Middleware, Reply, rewrite
 from carboy.transports.websocket import WebSocket
 
-PLAIN_TEXT = ("Content-Type", "text/plain; charset=UTF-8")
-SCRIPT = ("Content-Type", "text/javascript; charset=UTF-8")
-JSON = ("Content-Type", "application/json")
-HTML = ("Content-Type", "text/html")
-NO_STORE = ("Cache-Control", "no-store")
-
-COMPRESS_IN_THREAD = 64 * 1024
-"""Bytes from which a body is compressed in a thread: it takes milliseconds, which others need not wait."""
-
 TICK = 0.01
 
-
-class Exchange(Protocol):
-    """The HTTP request that is being answered, as the front end sees it."""
-
-    async def read(self, limit: int) -> bytes:
-        """Reads the body.
-
-        Args:
-            limit: bytes; what is longer is not read.
-
-        Raises:
-            LimitError: if it is longer.
-            ConnectionError: if the peer has gone.
-        """
-
-    async def gone(self) -> bool:
-        """Returns True when the peer has gone, or False when the request is to return with what there is."""
+Session: TypeAlias = "Connection | OtherWorker | None"
+"""Whom a request is for: a session of ours, one of another worker's, or one that is to be opened."""
 
 
 class Endpoint:
@@ -74,6 +52,7 @@ class Endpoint:
     Attributes:
         websockets: those of the fast lane that are connected.
         closing: whether the server stops, so that no session may begin.
+        find_worker: returns the other worker that has made a session's id; None if there is none.
     """
 
     def __init__(self, server: Server, middleware: Middleware | None = None) -> None:
@@ -85,6 +64,7 @@ class Endpoint:
         self._may_block = callable(config.cors_allowed_origins)
         self.websockets: set[WebSocket] = set()
         self.closing = False
+        self.find_worker: Callable[[str], OtherWorker | None] = lambda sid: None
 
     # HTTP
 
@@ -101,8 +81,7 @@ class Endpoint:
         """
         allowed = False
         try:
-            await rewrite(self._middleware, environ)
-            await self._check_origin(environ)
+            await self._look_at(environ)
             allowed = True
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 return Reply(
@@ -110,14 +89,30 @@ class Endpoint:
                     [HTML, *self._cors(environ, allowed), *self._policy.preflight_headers(environ)],
                     b"ok",
                 )
-            query, connection = self._check(environ, is_websocket_upgrade(environ))
-            if connection is None:
+            query, session = self._check(environ, "polling", is_websocket_upgrade(environ))
+            if session is None:
                 reply = await self._open(environ, query, websockets=websockets)
+            elif isinstance(session, OtherWorker):
+                reply = await session.answer(environ, exchange)
             else:
-                reply = await self._answer(environ, exchange, query, connection)
+                reply = await self._answer(environ, exchange, query, session)
         except RequestError as error:
             return self._refuse(environ, error, allowed)
-        return Reply(reply.status, [*reply.headers, *self._cors(environ, allowed)], reply.body)
+        status, headers, body = reply
+        return Reply(status, [*headers, *self._cors(environ, allowed)], body)
+
+    async def serve_relayed(self, environ: dict[str, Any], exchange: Exchange) -> Reply:
+        """Answers a request for a session of ours that another worker has let in, without what that one adds.
+
+        Args:
+            environ: what the other worker sent of the WSGI environment.
+            exchange: its body and its end.
+        """
+        try:
+            query, connection = self._check_here(environ, is_websocket_upgrade(environ))
+            return await self._answer(environ, exchange, query, connection)
+        except RequestError as error:
+            return Reply(error.status, [JSON, NO_STORE], error_body(error))
 
     async def _answer(
         self, environ: dict[str, Any], exchange: Exchange, query: Query, connection: Connection
@@ -134,14 +129,14 @@ class Endpoint:
         connection.open(PollingTransport(connection, config.max_http_buffer_size, config.max_payload_packets))
         offered = websockets and config.allow_upgrades and "websocket" in config.transports
         upgrades = ["websocket"] if offered else []
-        reply = await self._payload(environ, query, self._open_packet(connection, upgrades))
+        reply = await payload_reply(config, environ, query.jsonp, self._open_packet(connection, upgrades))
         cookie = session_cookie(config.cookie, connection.session.sid)
         return reply if cookie is None else Reply(200, [*reply.headers, ("Set-Cookie", cookie)], reply.body)
 
     async def _poll(
         self, environ: dict[str, Any], exchange: Exchange, query: Query, transport: PollingTransport
     ) -> Reply:
-        body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
         def answer(payload: bytes) -> None:
             if not body.done():
@@ -151,22 +146,18 @@ class Endpoint:
             transport.poll(answer)
         except RemoteError:
             return Reply(400, [NO_STORE])
-        gone = not body.done() and await self._wait(body, exchange)
-        if not body.done() and not gone:
-            transport.hurry()
-        if not body.done():
-            transport.poll_lost(answer)
-            return Reply(400, [NO_STORE])
-        return await self._payload(environ, query, body.result())
 
-    async def _wait(self, body: asyncio.Future[bytes], exchange: Exchange) -> bool:
-        """Waits for output or the end of the request, whichever comes first; True if the peer has gone."""
-        gone = asyncio.ensure_future(exchange.gone())
-        try:
-            await asyncio.wait((body, gone), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-        return gone.done() and not gone.cancelled() and (gone.exception() is not None or gone.result())
+        def ended(has_left: bool) -> None:
+            if not has_left:
+                transport.hurry()
+            if not body.done():
+                body.set_result(None)
+                transport.poll_lost(answer)
+
+        payload = body.result() if body.done() else await wait_for(body, exchange, ended)
+        if payload is None:
+            return Reply(400, [NO_STORE])
+        return await payload_reply(self._server.config, environ, query.jsonp, payload)
 
     async def _post(
         self,
@@ -209,45 +200,53 @@ class Endpoint:
         except PacketError as error:
             connection.violate(error)
             raise
-        posted = asyncio.Event()
-        transport.post(payload, posted.set)
-        await posted.wait()
+        posted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        transport.post(payload, lambda: posted.set_result(None))
+        if not posted.done():
+            await posted
 
     # Websockets
 
-    async def admit(self, environ: dict[str, Any]) -> tuple[str, Connection | None]:
+    async def admit(self, environ: dict[str, Any]) -> tuple[str, Session]:
         """Checks the opening handshake of a websocket.
 
         Args:
             environ: its WSGI environment.
 
         Returns:
-            The validated Sec-WebSocket-Key, and the connection of the session that is to be upgraded, if any.
+            The validated Sec-WebSocket-Key, and the session that is to be upgraded, if any.
 
         Raises:
             RequestError: if it is refused.
         """
-        connection = await self.admit_checked(environ)
-        return check_websocket_handshake(environ), connection
+        session = await self.admit_checked(environ)
+        return check_websocket_handshake(environ), session
 
-    async def admit_checked(self, environ: dict[str, Any]) -> Connection | None:
+    async def admit_checked(self, environ: dict[str, Any]) -> Session:
         """Checks the opening handshake of a websocket, but for its own headers, which the server has checked.
 
         Args:
             environ: its WSGI environment.
 
         Returns:
-            The connection of the session that is to be upgraded, if any.
+            The session that is to be upgraded, if any.
 
         Raises:
             RequestError: if it is refused.
         """
-        await rewrite(self._middleware, environ)
-        await self._check_origin(environ)
-        query, connection = self._check(environ, upgrade=True)
-        if query.transport != "websocket":
-            raise RequestError(3, "Bad request")
-        return connection
+        await self._look_at(environ)
+        return self._check(environ, "websocket", upgrade=True)[1]
+
+    def admit_relayed(self, environ: dict[str, Any]) -> Connection:
+        """Returns the session of ours for a websocket that another worker has let in.
+
+        Args:
+            environ: what the other worker sent of the WSGI environment.
+
+        Raises:
+            RequestError: if it is refused.
+        """
+        return self._check_here(environ, upgrade=True)[1]
 
     def websocket(self, environ: dict[str, Any], connection: Connection | None) -> WebSocket:
         """Makes the websocket for an admitted handshake: a session of its own, or a candidate for another.
@@ -259,9 +258,8 @@ class Endpoint:
         Returns:
             The websocket, which opens the session when it is connected.
         """
-        return WebSocket(
-            self._server.config.max_http_buffer_size, self.websockets, self._opener(environ, connection)
-        )
+        config, opener = self._server.config, self._opener(environ, connection)
+        return WebSocket(config.max_http_buffer_size, config.max_fragments, self.websockets, opener)
 
     def asgi_websocket(self, environ: dict[str, Any], connection: Connection | None) -> ASGIWebSocket:
         """Makes the websocket for an admitted handshake behind an ASGI server; else as `websocket`."""
@@ -304,6 +302,17 @@ class Endpoint:
 
     # What all requests have in common
 
+    async def _look_at(self, environ: dict[str, Any]) -> None:
+        """Lets middleware rewrite the environment, and checks the origin; both may wait for a thread."""
+        admission = self._server.admission
+        admission.check_handshake()
+        admission.handshakes += 1
+        try:
+            await rewrite(self._middleware, environ)
+            await self._check_origin(environ)
+        finally:
+            admission.handshakes -= 1
+
     async def _check_origin(self, environ: dict[str, Any]) -> None:
         origin = environ.get("HTTP_ORIGIN")
         if not origin:
@@ -324,8 +333,31 @@ class Endpoint:
             self._server.log.exception("The callable in cors_allowed_origins failed", error=error)
             return False
 
-    def _check(self, environ: dict[str, Any], upgrade: bool) -> tuple[Query, Connection | None]:
+    def _check(self, environ: dict[str, Any], transport: str, upgrade: bool) -> tuple[Query, Session]:
         query = parse_query(environ.get("QUERY_STRING", ""))
+        session = self._find(query) or self._check_query(query, environ, upgrade)
+        if query.transport != transport:  # it asks for what the front end did not take it for
+            raise RequestError(3, "Bad request")
+        if session is None:
+            if self.closing:
+                raise RequestError(3, "The server is stopping", 503)
+            self._server.admission.check_session(len(self._server.connections), environ)
+        return query, session
+
+    def _find(self, query: Query) -> OtherWorker | None:
+        """Returns the other worker that has a session, if it is none of ours."""
+        if query.sid is None or query.sid in self._server.connections:
+            return None
+        return self.find_worker(query.sid)
+
+    def _check_here(self, environ: dict[str, Any], upgrade: bool) -> tuple[Query, Connection]:
+        query = parse_query(environ.get("QUERY_STRING", ""))
+        connection = self._check_query(query, environ, upgrade)
+        if connection is None:
+            raise RequestError(1, "Session ID unknown")
+        return query, connection
+
+    def _check_query(self, query: Query, environ: dict[str, Any], upgrade: bool) -> Connection | None:
         connection = None if query.sid is None else self._server.connections.get(query.sid)
         if connection is not None and connection.inline:
             connection = None  # an in-memory client is nobody's to talk to
@@ -337,9 +369,7 @@ class Endpoint:
             session_transport=None if connection is None else connection.session.transport,
             allow_upgrades=self._server.config.allow_upgrades,
         )
-        if self.closing and connection is None:
-            raise RequestError(3, "The server is stopping", 503)
-        return query, connection
+        return connection
 
     def _open_packet(self, connection: Connection, upgrades: list[str]) -> bytes:
         config = self._server.config
@@ -361,23 +391,6 @@ class Endpoint:
         if error.status == 426:
             headers.append(("Sec-WebSocket-Version", "13"))
         return Reply(error.status, headers, error_body(error))
-
-    async def _payload(self, environ: dict[str, Any], query: Query, payload: bytes) -> Reply:
-        if query.jsonp is not None:
-            headers, body = [SCRIPT, NO_STORE], encode_jsonp(payload, query.jsonp)
-        else:
-            headers, body = [PLAIN_TEXT, NO_STORE], payload
-        config = self._server.config
-        if config.http_compression and len(body) >= config.compression_threshold:
-            headers.append(("Vary", "Accept-Encoding"))
-            encoding = choose_encoding(environ.get("HTTP_ACCEPT_ENCODING"))
-            if encoding is not None:
-                headers.append(("Content-Encoding", encoding))
-                if len(body) < COMPRESS_IN_THREAD:
-                    body = compress(body, encoding)
-                else:
-                    body = await asyncio.get_running_loop().run_in_executor(None, compress, body, encoding)
-        return Reply(200, headers, body)
 
 
 def _payload_of(environ: dict[str, Any], query: Query, body: bytes) -> bytes:

@@ -6,16 +6,15 @@ It happens in a thread, since middleware may block; where there is none, nothing
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 from carboy.exceptions import RequestError
 
-Headers = list[tuple[str, str]]
+Headers = Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """An HTTP response.
 
     Attributes:
@@ -25,7 +24,7 @@ class Reply:
     """
 
     status: int
-    headers: Headers = field(default_factory=list)
+    headers: Headers = ()
     body: bytes = b""
 
 

@@ -1,0 +1,82 @@
+"""Which process the workers of a group have in common, if a server has several; nothing is guessed.
+
+Two servers that somebody started from one shell are no group, nor are those of two masters.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SUPPORTED = hasattr(socket, "AF_UNIX") and hasattr(os, "getppid") and hasattr(os, "getuid")
+"""Whether the system has what workers need to find one another."""
+
+
+@dataclass(frozen=True)
+class Master:
+    """What the workers of a group have in common.
+
+    Attributes:
+        process: the id of the process that has started them.
+        label: which of its servers they are.
+    """
+
+    process: int
+    label: str
+
+    @property
+    def key(self) -> str:
+        """What tells it from any other master, also one whose process id it got later."""
+        return f"{start_time(self.process)} {self.label}"
+
+
+def master_of_wsgi(environ: Mapping[str, Any]) -> Master | None:
+    """Returns the master of a process to which a WSGI server brings a request; None if it is alone.
+
+    One worker of gunicorn's has a master too: a signal may bring more, and a new one beside the old. Other
+    servers are asked in their own way, as many say `wsgi.multiprocess` though they have one process.
+    """
+    if not SUPPORTED:
+        return None
+    if environ.get("SERVER_SOFTWARE", "").startswith("gunicorn") and _is_gunicorn():
+        return Master(os.getppid(), "gunicorn")
+    if environ.get("mod_wsgi.process_group") and environ.get("wsgi.multiprocess"):
+        return Master(
+            os.getppid(), f"{environ['mod_wsgi.process_group']} {environ['mod_wsgi.application_group']}"
+        )
+    uwsgi = sys.modules.get("uwsgi")
+    master = uwsgi.masterpid() if uwsgi is not None else 0
+    return Master(master, "uwsgi") if master else None
+
+
+def master_of_asgi(scope: Mapping[str, Any]) -> Master | None:
+    """Returns the master of a process to which an ASGI server brings a scope; None if it is alone."""
+    if not SUPPORTED:
+        return None
+    if _is_gunicorn():
+        return Master(os.getppid(), "gunicorn")
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        return None
+    host, port = scope.get("server") or ("", None)
+    return Master(parent.pid, f"asgi {port or host}")
+
+
+def start_time(process: int) -> str:
+    """Returns when a process has started, in clock ticks since the boot; empty where no system tells."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return fields[19]
+
+
+def _is_gunicorn() -> bool:
+    """Returns whether a master of gunicorn's has forked this process."""
+    return "gunicorn.arbiter" in sys.modules and os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")

@@ -1,0 +1,129 @@
+"""`flask socketio ...`: what operators ask of a running cluster."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from time import monotonic, sleep
+from urllib.parse import urlsplit
+
+import click
+from flask import current_app
+from flask.cli import AppGroup, ScriptInfo, pass_script_info
+
+from carboy.adapters.drivers import name_of
+from carboy.runtime.cluster import Cluster
+from carboy.runtime.server import Server
+
+from .message_queue import MessageQueue
+
+socketio_commands = AppGroup("socketio", help="Look into the Socket.IO server's cluster.")
+
+CONNECT_TIME = 10.0
+"""Seconds that the broker has to connect."""
+
+TICK = 0.02
+
+READY = "listening"
+"""What the second process writes when it is there."""
+
+
+@socketio_commands.command("ping-bus")
+@click.option(
+    "--timeout", default=3.0, show_default=True, help="Seconds that other processes have to answer."
+)
+@click.option("--answer", is_flag=True, hidden=True, help="Be the second process, until the input ends.")
+@pass_script_info
+def ping_bus(script: ScriptInfo, timeout: float, answer: bool) -> None:
+    """Prove that two processes hear each other over the message queue, and list who else is there."""
+    queue, cluster, server = _cluster()
+    _say("Queue", f"{name_of(queue.url)}, channel {queue.channel!r}")
+    _connect(cluster, server)
+    if answer:
+        click.echo(READY)
+        sys.stdin.read()
+        return
+    _say("Connected", "what this process publishes comes back to it")
+    _prove_with_second_process(script, cluster, timeout)
+    _list_others(queue, cluster, timeout)
+
+
+def _cluster() -> tuple[MessageQueue, Cluster, Server]:
+    socketio = current_app.extensions.get("socketio")
+    runtime = None if socketio is None else socketio.runtime
+    if runtime is None:
+        raise click.ClickException(
+            "this application has no SocketIO object: call SocketIO(app) or init_app(app)"
+        )
+    assert socketio is not None
+    queue = socketio.server_options.get("client_manager")
+    if runtime.cluster is None or not isinstance(queue, MessageQueue):
+        raise click.ClickException(
+            "this application names no message queue: SocketIO(app, message_queue='redis://...')"
+        )
+    return queue, runtime.cluster, runtime
+
+
+def _connect(cluster: Cluster, server: Server) -> None:
+    server.log.logger.disabled = True  # what it would tell is told here
+    cluster.start()
+    if not cluster.bus.wait(CONNECT_TIME):
+        reason = getattr(cluster.bus, "error", None) or f"no answer within {CONNECT_TIME:g} seconds"
+        raise click.ClickException(f"no connection to the message queue: {reason}")
+
+
+def _prove_with_second_process(script: ScriptInfo, cluster: Cluster, timeout: float) -> None:
+    application = ["--app", script.app_import_path] if script.app_import_path else []
+    command = [sys.executable, "-m", "flask", *application, "socketio", "ping-bus", "--answer"]
+    with subprocess.Popen(  # noqa: S603  (this very program)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as second:
+        assert second.stdout is not None
+        ready = any(line.strip() == READY for line in second.stdout)
+        taken = _time_to_hear(str(second.pid), cluster, timeout) if ready else None
+        second.communicate()
+    if taken is None:
+        raise click.ClickException(
+            "a second process with the same settings was not heard; may the user of the broker publish?"
+        )
+    _say("Two processes", f"hear each other: asked and answered in {1000 * taken:.0f} ms")
+
+
+def _time_to_hear(process: str, cluster: Cluster, timeout: float) -> float | None:
+    """Return how many seconds a process takes to answer; None if it does not."""
+    deadline = monotonic() + timeout
+    while (began := monotonic()) < deadline:
+        if any(survey.process == process for survey in cluster.census.survey(deadline - began)):
+            return monotonic() - began
+        sleep(TICK)  # its greeting may still be on its way
+    return None
+
+
+def _list_others(queue: MessageQueue, cluster: Cluster, timeout: float) -> None:
+    others = cluster.census.survey(timeout)
+    for survey in others:
+        _say("Heard", f"{survey.host}, process {survey.process}: {survey.clients} clients")
+    if others:
+        return
+    _say("Nobody else", "answers on this channel (processes of Flask-SocketIO never do)")
+    elsewhere = [name for name in _channels(queue.url) if name.split(".")[0] != queue.channel]
+    if elsewhere:
+        _say(
+            "But", f"there are listeners on: {', '.join(sorted(elsewhere))}. Is channel= the same everywhere?"
+        )
+    else:
+        _say("Perhaps", "they do not run, or have another host, port, virtual host or channel= than this one")
+
+
+def _channels(url: str) -> list[str]:
+    """Return the channels of the broker that have listeners, as far as it tells."""
+    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        return []
+    import redis  # noqa: PLC0415  (an extra)
+
+    with redis.Redis.from_url(url) as client:
+        return [channel.decode(errors="replace") for channel in client.pubsub_channels()]
+
+
+def _say(what: str, text: str) -> None:
+    click.echo(f"{click.style(f'{what:>13}', bold=True)}  {text}")
