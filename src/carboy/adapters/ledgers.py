@@ -14,6 +14,8 @@ at a time may be in it.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 import orjson
 
@@ -22,6 +24,9 @@ from carboy.adapters.ledger import Heard, Sent
 Answer = tuple["str | None", bytes]
 """A message to be sent without a number: the node that it is for, None for all."""
 
+Taken = tuple["list[bytes]", "list[Answer]"]
+"""Messages to be delivered, and those to be sent."""
+
 GREETING = 60
 """Ticks after which a node says that it is still there."""
 
@@ -29,16 +34,19 @@ FORGOTTEN = 5 * GREETING
 """Ticks after which a node that was not heard counts as ended."""
 
 
+Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+
+
 class _Stamp(msgspec.Struct):
     """What the ledgers read of a message."""
 
     method: str = ""
     sender: str | None = msgspec.field(name="from", default=None)
-    seq: int | None = None
+    seq: Number | None = None
     direct: bool = False
-    own: int | None = None
-    first: int = 0
-    last: int = 0
+    own: Number | None = None
+    first: Number = 0
+    last: Number = 0
     answer: bool = False
     listens: bool = False
 
@@ -134,7 +142,7 @@ class Ledgers:
 
     # In
 
-    def take(self, data: bytes, now: float) -> tuple[list[bytes], list[Answer]]:
+    def take(self, data: bytes, now: float) -> Taken:
         """Takes what came.
 
         Args:
@@ -155,18 +163,12 @@ class Ledgers:
             return [], []
         peer = self._peer(stamp.sender)
         peer.ticks, peer.silent = 0, False
-        if stamp.method == "hello":
-            return [], self._greeted(stamp.sender, peer, stamp.seq, stamp, now)
-        if stamp.method == "bye":
-            return self._left(stamp.sender, peer, stamp.seq, now), []
-        if stamp.method == "resend":
-            return [], self._again(stamp.sender, peer, stamp)
-        heard = peer.heard[stamp.direct]
-        is_gone = stamp.method == "gone"
-        delivered = heard.skip(stamp.first, now) if is_gone else heard.take(stamp.seq, data, now)
-        return delivered, self._ask(stamp.sender, peer)
+        own = _OWN.get(stamp.method)
+        if own is not None:
+            return own(self, stamp.sender, peer, stamp, now)
+        return peer.heard[stamp.direct].take(stamp.seq, data, now), self._ask(stamp.sender, peer)
 
-    def tick(self, now: float) -> tuple[list[bytes], list[Answer]]:
+    def tick(self, now: float) -> Taken:
         """Asks again for what is missing, gives up on what has been missing for too long, and on dead nodes.
 
         Called once a second while there is a connection: the time without one is nobody's silence.
@@ -204,9 +206,7 @@ class Ledgers:
 
     def nodes(self) -> frozenset[str]:
         """Returns the other nodes that listen."""
-        return frozenset(
-            name for name, peer in self._peers.items() if peer.listens and not peer.silent
-        )
+        return frozenset(name for name, peer in self._peers.items() if peer.listens and not peer.silent)
 
     def forget(self, node: str) -> None:
         """Takes a node out of `nodes` until it is heard again; the counts go on, since it may be alive."""
@@ -219,22 +219,37 @@ class Ledgers:
             peer = self._peers[node] = _Peer(Sent(*self._bounds, self._first))
         return peer
 
-    def _greeted(self, sender: str, peer: _Peer, seq: int, stamp: _Stamp, now: float) -> list[Answer]:
+    # The methods of the ledgers
+
+    def _greeted(self, sender: str, peer: _Peer, stamp: _Stamp, now: float) -> Taken:
         peer.listens = stamp.listens
-        if self._listens:
-            peer.heard[False].note(seq, now)
+        self._note(peer, stamp, now)
         if stamp.own is not None:
             peer.heard[True].note(stamp.own, now)
         asked = self._ask(sender, peer)
         if stamp.answer:
-            return asked
+            return [], asked
         keys = {"seq": self._sent.last, "own": peer.sent.last, "listens": self._listens, "answer": True}
-        return [(sender, self._message("hello", **keys)), *asked]
+        return [], [(sender, self._message("hello", **keys)), *asked]
 
-    def _left(self, sender: str, peer: _Peer, seq: int, now: float) -> list[bytes]:
-        if self._listens:
-            peer.heard[False].note(seq, now)
-        return self._end(sender, peer, now)
+    def _left(self, sender: str, peer: _Peer, stamp: _Stamp, now: float) -> Taken:
+        self._note(peer, stamp, now)
+        return self._end(sender, peer, now), []
+
+    def _again(self, sender: str, peer: _Peer, stamp: _Stamp, now: float) -> Taken:
+        sent = peer.sent if stamp.direct else self._sent
+        first, messages = sent.again(stamp.first, stamp.last)
+        answers: list[Answer] = [(sender, message) for message in messages]
+        if first > stamp.first:
+            answers.insert(0, (sender, self._message("gone", seq=0, first=first, direct=stamp.direct)))
+        return [], answers
+
+    def _gone(self, sender: str, peer: _Peer, stamp: _Stamp, now: float) -> Taken:
+        return peer.heard[stamp.direct].skip(stamp.first, now), self._ask(sender, peer)
+
+    def _note(self, peer: _Peer, stamp: _Stamp, now: float) -> None:
+        if self._listens and stamp.seq is not None:
+            peer.heard[False].note(stamp.seq, now)
 
     def _end(self, name: str, peer: _Peer, now: float) -> list[bytes]:
         """Forgets a node for good, and returns what of it has waited for something earlier."""
@@ -253,13 +268,13 @@ class Ledgers:
                 asked.append((sender, self._message("resend", seq=0, **keys)))
         return asked
 
-    def _again(self, reader: str, peer: _Peer, stamp: _Stamp) -> list[Answer]:
-        sent = peer.sent if stamp.direct else self._sent
-        first, messages = sent.again(stamp.first, stamp.last)
-        answers: list[Answer] = [(reader, message) for message in messages]
-        if first > stamp.first:
-            answers.insert(0, (reader, self._message("gone", seq=0, first=first, direct=stamp.direct)))
-        return answers
-
     def _message(self, method: str, **keys: int | bool) -> bytes:
         return orjson.dumps({"method": method, "from": self._node, **keys})
+
+
+_OWN = {
+    "hello": Ledgers._greeted,  # noqa: SLF001
+    "bye": Ledgers._left,  # noqa: SLF001
+    "resend": Ledgers._again,  # noqa: SLF001
+    "gone": Ledgers._gone,  # noqa: SLF001
+}

@@ -115,6 +115,9 @@ class BrokerBus:
         self._thread: threading.Thread | None = None
         self._failed = False
         self._closing = False
+        self._wake = asyncio.Event()  # something waits, or the bus is to close
+        self._again = asyncio.Event()  # other channels are wanted
+        self._echoed = asyncio.Event()
         self._settled = threading.Event()  # connected and greeted, or failed to
         self._heard_at = 0.0
 
@@ -129,7 +132,7 @@ class BrokerBus:
             if listen and not self._listens:
                 self._listens = True
                 self._settled.clear()
-                self._call(self._connect_anew)
+                self._call(self._again.set)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="carboy-bus", daemon=True)
                 self._thread.start()
@@ -143,7 +146,7 @@ class BrokerBus:
     def publish(self, message: bytes, node: str | None = None) -> None:
         """Sends a message; see `Bus.publish`."""
         if self._queue.add(message, node):
-            self._call(self._wake_publisher)
+            self._call(self._wake.set)
 
     def nodes(self) -> frozenset[str]:
         """Returns the other nodes that listen; see `Bus.nodes`."""
@@ -174,11 +177,11 @@ class BrokerBus:
         if thread is None or thread is threading.current_thread():
             return
         self._closing = True
-        self._call(self._wake_publisher)
+        self._call(self._wake.set)
         if self.connected or (self._queue and not self._failed):
             thread.join(timeout)
-        if thread.is_alive():
-            self._call(self._stop)
+        if thread.is_alive() and self._serving is not None:
+            self._call(self._serving.cancel)
             thread.join(MOMENT)
         if self._queue:
             text = "%d messages have not reached %s, and are lost with this process"
@@ -186,7 +189,7 @@ class BrokerBus:
         if not thread.is_alive():
             self._rest()
 
-    def _call(self, function: Callable[[], None]) -> None:
+    def _call(self, function: Callable[[], object]) -> None:
         loop = self._loop
         if loop is not None:
             with suppress(RuntimeError):  # it has just ended
@@ -215,9 +218,6 @@ class BrokerBus:
             loop.close()
 
     async def _serve(self) -> None:
-        self._wake = asyncio.Event()
-        self._again = asyncio.Event()
-        self._echoed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._delay = FIRST_DELAY
         try:
@@ -348,18 +348,6 @@ class BrokerBus:
             await self._wake.wait()
             self._wake.clear()
 
-    # Through `_call`
-
-    def _wake_publisher(self) -> None:
-        self._wake.set()
-
-    def _connect_anew(self) -> None:
-        self._again.set()
-
-    def _stop(self) -> None:
-        if self._serving is not None:
-            self._serving.cancel()
-
     # What the log tells
 
     def _tell_connected(self) -> None:
@@ -382,7 +370,8 @@ class BrokerBus:
         missed = self._queue.missed
         if missed > self._told_missed:
             self._told_missed = missed
-            self._log.warning("%d messages of other processes have never come through %s", missed, self._broker)
+            text = "%d messages of other processes have never come through %s"
+            self._log.warning(text, missed, self._broker)
 
 
 def _close(bus: ref[BrokerBus]) -> None:

@@ -34,9 +34,7 @@ class BrokerQueue:
         lost: messages that were given up before the broker had them.
     """
 
-    def __init__(
-        self, node: str, channel: str, max_messages: int, overflowed: Callable[[], None]
-    ) -> None:
+    def __init__(self, node: str, channel: str, max_messages: int, overflowed: Callable[[], None]) -> None:
         self._channel = channel
         self._max_messages = max_messages
         self._overflowed = overflowed
