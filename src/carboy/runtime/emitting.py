@@ -20,7 +20,9 @@ from carboy.runtime.acks import NOBODY, Ack, Answer, Answered, Lost
 from carboy.runtime.client import Client
 from carboy.runtime.cluster import Cluster
 from carboy.runtime.hub import Hub
+from carboy.runtime.log import Log
 from carboy.runtime.message import Message
+from carboy.runtime.unreached import tell_unreached
 from carboy.socketio.packets import EVENT, Codec
 
 
@@ -34,10 +36,13 @@ class Emitting:
         max_acks: acknowledgements that one client may owe.
 
     Attributes:
+        log: where it tells what happens.
         cluster: the other processes, if there are any.
         memory_connections: in-memory connections that are open; their clients are served in the caller's
             thread.
     """
+
+    log: Log
 
     def __init__(
         self, hub: Hub, adapter: LocalAdapter[Client], codec: Codec, max_acks: int = sys.maxsize
@@ -84,6 +89,8 @@ class Emitting:
         if recipients:
             encoded = self.codec.encode(EVENT, namespace, None, [event, *arguments], b"4")
             self._distribute(Client.send, recipients, Message(*encoded, volatile))
+        elif self.cluster is None and not self.memory_connections and not self.hub.running:
+            tell_unreached(event, self.log)
         if cluster is not None and cluster.is_elsewhere(namespace, rooms):
             cluster.emit(event, arguments, namespace, rooms, skip, volatile=volatile)
 
@@ -131,6 +138,8 @@ class Emitting:
             if timeout is not None and self.hub.running:
                 self.hub.outbox.put(ack.start_timeout, timeout)
         elif not elsewhere:
+            if self.cluster is None and not self.memory_connections and not self.hub.running:
+                tell_unreached(event, self.log)
             self.on_loop(lost, None, NOBODY)
         if cluster is not None and elsewhere:
             cluster.ask(event, arguments, namespace, rooms, skip, answered, lost, timeout)
