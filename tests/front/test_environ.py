@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polled import environ_of_head
 
-from carboy.front.environ import environ_of_scope, path_of_scope
+from carboy.front.environ import environ_of_connection, environ_of_request, environ_of_scope, path_of_scope
 
 
 def of_head(target: str, headers: bytes = b"", **given: Any) -> dict[str, Any]:
@@ -101,6 +101,14 @@ def test_environ_shares_the_headers_that_many_clients_send() -> None:
     assert first["HTTP_X_LONG"] is not second["HTTP_X_LONG"]
     names = b"X-" + b"n" * 999
     assert of_head("/", names + b": 1\r\n")["HTTP_X_" + "N" * 999] == "1"
+
+
+def test_environ_is_each_request_s_own() -> None:
+    """What middleware or a handler changes in it is not seen by the next request of the connection."""
+    connection = environ_of_connection(scheme="http", client=("10.0.0.1", 1))
+    given: Any = {"method": "GET", "path": "/", "query_string": "", "headers": [], "http_version": "1.1"}
+    environ_of_request(connection, **given)["REMOTE_ADDR"] = "changed"
+    assert environ_of_request(connection, **given)["REMOTE_ADDR"] == "10.0.0.1"
 
 
 def test_environ_of_ipv6_and_unix_sockets() -> None:

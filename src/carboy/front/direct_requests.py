@@ -46,6 +46,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     cycle: Any  # uvicorn's, or a DirectRequest
     parser: Any
+    pipeline: Any
     transport: Any
 
     def __init__(self, server: Server, endpoint: Endpoint, **given: Any) -> None:

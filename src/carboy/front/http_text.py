@@ -8,11 +8,14 @@ from http import HTTPStatus
 
 from carboy.transports.rewriting import Reply
 
+_KNOWN = frozenset(HTTPStatus)
+
 
 @lru_cache(maxsize=64)
 def status_line(status: int) -> str:
-    """Returns the code and the phrase of a status, as WSGI wants them."""
-    return f"{status} {HTTPStatus(status).phrase}"
+    """Returns the code and the phrase of a status, as WSGI wants them, also of one that is unknown."""
+    phrase = HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
+    return f"{status} {phrase}"
 
 
 def response_head(reply: Reply, fixed: Iterable[tuple[bytes, bytes]] = (), *, close: bool = True) -> bytes:

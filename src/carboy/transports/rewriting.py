@@ -6,12 +6,15 @@ It happens in a thread, since middleware may block; where there is none, nothing
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from carboy.exceptions import RequestError
 
 Headers = Sequence[tuple[str, str]]
+
+_FIT_FOR_A_HEAD = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110 section 5.5
 
 
 class Reply(NamedTuple):
@@ -36,9 +39,15 @@ class AnsweredError(RequestError):
 
     Attributes:
         reply: its answer.
+
+    Raises:
+        ValueError: if one of its headers would end the head, or has bytes that cannot stand there.
     """
 
     def __init__(self, reply: Reply) -> None:
+        for name, value in reply.headers:
+            if not _FIT_FOR_A_HEAD.fullmatch(name + value):
+                raise ValueError(f"a middleware answered with a header {name!r} that no head can hold")
         super().__init__(3, "Refused by a middleware", reply.status)
         self.reply = reply
 

@@ -37,6 +37,7 @@ ANY_KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 
 _SCRATCH = memoryview(bytearray(64 * 1024))
 _ADDRESSES = ("peername", "sockname")
+_TCP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class Lines(Protocol):
@@ -86,13 +87,13 @@ class Wire:
         return getattr(self.inner, name)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Returns what the transport knows, but for what picows only writes into the log, or sets.
+        """Returns what the transport knows, but for what picows only writes into the log.
 
-        It has the number of the socket for its own writes. TCP_NODELAY, which it sets, the loop has set, and
-        a Unix socket would not take it. Together that is fifteen system calls for each websocket.
+        Of the options that it sets and reads, TCP_NODELAY counts alone: asyncio leaves it to us on a socket
+        that another server has accepted. The rest would be a dozen system calls for each websocket.
         """
         if name == "socket":
-            return _Socket(self.inner.get_extra_info(name).fileno())
+            return _Socket(self.inner.get_extra_info(name))
         return default if name in _ADDRESSES else self.inner.get_extra_info(name, default)
 
     def close(self) -> None:
@@ -219,18 +220,20 @@ class _Drain(asyncio.BufferedProtocol):
 
 
 class _Socket:
-    """A stand-in for a socket that takes the options which picows sets, without a word."""
+    """A stand-in for a socket that takes the options which picows sets, also where it is none of TCP."""
 
-    __slots__ = ("_number",)
+    __slots__ = ("_real",)
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, real: Any) -> None:
+        self._real = real
 
     def fileno(self) -> int:
-        return self._number
+        number: int = self._real.fileno()
+        return number
 
-    def setsockopt(self, *args: Any) -> None:
-        pass
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        if option == socket.TCP_NODELAY and self._real.family in _TCP_FAMILIES:
+            self._real.setsockopt(level, option, value)
 
     def getsockopt(self, *args: Any) -> int:
         return 0
