@@ -8,6 +8,7 @@ import os
 import ssl
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,7 +167,7 @@ def serve(
             host=settings.host,
             port=settings.port,
             middleware=middleware,
-            started=lambda port: click.echo(f" * Carboy serves {address(settings, port)} (Ctrl+C to stop)"),
+            started=lambda port: _announce(address(settings, port)),
             **settings.server,
         )
         keep(embedded)
@@ -179,6 +180,11 @@ def serve(
         run_with_reloader(serve_here, **settings.reloader_options)
     else:
         serve_here()
+
+
+def _announce(url: str) -> None:
+    with suppress(OSError):  # a full disk behind the output must not keep a server from its start
+        click.echo(f" * Carboy serves {url} (Ctrl+C to stop)")
 
 
 def address(settings: Settings, port: int) -> str:

@@ -175,5 +175,5 @@ class SessionLife(RuleBasedStateMachine):
 @pytest.mark.parametrize("steps", [15, 50])
 def test_every_life_of_a_session_keeps_the_rules(steps: int) -> None:
     """Nothing is lost, doubled or out of order, one end is decided, and nobody is silent for ever."""
-    SessionLife.TestCase.settings = settings(max_examples=60, stateful_step_count=steps, deadline=None)
+    SessionLife.TestCase.settings = settings(max_examples=30, stateful_step_count=steps, deadline=None)
     SessionLife.TestCase().runTest()

@@ -20,7 +20,7 @@ import pytest
 import serving
 from raw import BINARY, CLOSE, TEXT, close_body, frame, handshake_headers, opened
 
-CYCLES = int(os.environ.get("LEAK_CYCLES", "200"))
+CYCLES = int(os.environ.get("LEAK_CYCLES", "100"))
 WARM_UP = max(50, CYCLES // 10)
 SECONDS = 10.0
 SLACK_OBJECTS = 60
