@@ -9,7 +9,6 @@ import asyncio
 import os
 import resource
 import signal
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -92,16 +91,22 @@ def test_clients_of_a_killed_server_return_to_the_next_spread_out(monkeypatch: p
 def test_storm_of_clients_is_absorbed() -> None:
     """Very many clients come at once, all are served, go at once and come again, without an error."""
 
-    async def play(server: servers.Server) -> None:
-        members = await crowd.gather(server.port, STORM)
+    async def come(server: servers.Server) -> list[crowd.Member]:
+        coming = asyncio.gather(*(crowd.connect(server.port) for _ in range(STORM)))
+        members = await asyncio.wait_for(coming, crowd.SECONDS)
         await crowd.exchange(members)
+        return list(members)
+
+    async def play(server: servers.Server) -> None:
+        members = await come(server)
         for member in members:
             member.leave()
         await crowd.endings(members)
-        await crowd.exchange(await crowd.gather(server.port, STORM))
+        await come(server)
 
     code = "import os, app; app.socketio.run(app.app, port=int(os.environ['PORT']))"
-    environment = {"PYTHONPATH": os.pathsep.join([*sys.path, str(servers.APPLICATIONS)])}
+    places = [str(servers.APPLICATIONS), servers.server_environment().get("PYTHONPATH", "")]
+    environment = {"PYTHONPATH": os.pathsep.join(places)}
     with servers.serve("", "-c", code, environment=environment) as server:
         began = time.monotonic()
         asyncio.run(play(server))
