@@ -65,8 +65,8 @@ async def watch(port: int, crowd: Crowd, seconds: float, began: float) -> list[d
         samples.append({**figures, "second": now - began, "events": events, "rate": max(0.0, rate)})
         if len(samples) % 10 == 0:
             print(
-                f"{now - began:6.0f} s  {figures['kilobytes'] / 1024:6.1f} MiB  {figures['clients']:4} clients"
-                f"  {rate:7.0f} events/s  {figures['files']:4} files  {figures['threads']:3} threads"
+                f"{now - began:6.0f} s  {figures['kilobytes'] / 1024:6.1f} MiB  {figures['clients']} clients"
+                f"  {rate:7.0f} events/s  {figures['files']} files  {figures['threads']} threads"
                 f"  {len(crowd.faults) + len(figures['faults'])} faults",
                 flush=True,
             )

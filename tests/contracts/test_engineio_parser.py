@@ -92,7 +92,7 @@ PACKET = st.builds("{}{}".format, st.integers(0, 6), st.text(max_size=5)) | st.b
 BODIES = st.lists(PACKET | st.lists(PIECES, max_size=4).map("".join), max_size=6).map("\x1e".join)
 
 
-@settings(max_examples=int(os.environ.get("EXAMPLES", "150")), deadline=None)
+@settings(max_examples=int(os.environ.get("EXAMPLES", "100")), deadline=None)
 @given(body=BODIES | st.lists(PIECES, max_size=8).map("".join))
 def test_any_body_has_the_same_outcome(body: str, parsers: official.Parsers) -> None:
     """Both refuse it or read the same packets, or a listed difference explains it."""

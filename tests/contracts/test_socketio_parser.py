@@ -31,7 +31,7 @@ MESSAGE_PACK = MessagePackCodec(limits=LIMITS)
 REFUSED, INCOMPLETE = "refused", "incomplete"
 
 ATTACHMENTS = [b"zero", b"", b"\xff\x00two"]
-THOROUGHLY = settings(max_examples=int(os.environ.get("EXAMPLES", "150")), deadline=None)
+THOROUGHLY = settings(max_examples=int(os.environ.get("EXAMPLES", "100")), deadline=None)
 
 
 @pytest.fixture(scope="module")

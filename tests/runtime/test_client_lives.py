@@ -217,5 +217,5 @@ def test_every_life_of_a_client_keeps_the_rules(make_world: Callable[..., Any]) 
     """No event before acceptance or after the end, one disconnect handler for each acceptance, no rest."""
     life = type("MadeLife", (Life,), {"make_world": staticmethod(make_world)})
     run_state_machine_as_test(
-        life, settings=settings(max_examples=150, stateful_step_count=30, deadline=None)
+        life, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
     )
