@@ -14,7 +14,7 @@ def test_socket_becomes_a_websocket_with_what_came_early(site: serving.Site) -> 
     """The handshake is answered, a session opened, and a frame that did not wait is read."""
     near, far = socket.socketpair()
     far.setblocking(False)
-    lane = FastLane(site.server, site.embedded._uvicorn._endpoint)  # noqa: SLF001
+    lane = FastLane(site.server, site.embedded._uvicorn._endpoint)
     site.call(lane.adopt, far, {"REMOTE_ADDR": ""}, KEY, None, frame(1, b"40"))
     client = Client.__new__(Client)
     client.socket, client.buffer = near, bytearray()

@@ -37,7 +37,7 @@ def serve(
 
 def membership(site: serving.Site) -> Any:
     """Return what a worker has of its group."""
-    return site.embedded._uvicorn._group._membership  # noqa: SLF001
+    return site.embedded._uvicorn._group._membership
 
 
 def kill(site: serving.Site) -> None:
@@ -45,10 +45,10 @@ def kill(site: serving.Site) -> None:
     peers = membership(site).peers
 
     def die() -> None:
-        for link in (*peers._links.values(), *peers._heard):  # noqa: SLF001
+        for link in (*peers._links.values(), *peers._heard):
             link.close()
-        site.server.hub.loop.remove_reader(peers._listener)  # noqa: SLF001
-        peers._listener.close()  # noqa: SLF001
+        site.server.hub.loop.remove_reader(peers._listener)
+        peers._listener.close()
 
     site.call(die)
 
@@ -86,7 +86,7 @@ async def until(condition: Callable[[], Any]) -> None:
     """Wait for something to come true on the loop."""
 
     async def wait() -> None:
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # whatever it is
             await asyncio.sleep(0.001)
 
     await asyncio.wait_for(wait(), SECONDS)

@@ -29,7 +29,7 @@ class Node:
         self.hub.attach(asyncio.get_running_loop())
         self.bus = WorkersBus(self.hub, peers)
         self.bus.start(self.received.append, self.gone.append)
-        peers._lost = self.bus.lost  # noqa: SLF001
+        peers._lost = self.bus.lost
 
     async def close(self) -> None:
         """Leave."""

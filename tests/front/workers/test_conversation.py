@@ -30,7 +30,10 @@ class Worker:
         """Send a GET, and return the body of the answer."""
         sent: list[Any] = []
         scope = {
-            **{"type": "http", "method": "GET", "path": "/socket.io/", "headers": HEADERS},
+            "type": "http",
+            "method": "GET",
+            "path": "/socket.io/",
+            "headers": HEADERS,
             "query_string": query.encode(),
         }
         await self.application(scope, asyncio.Queue().get, _keep(sent))
@@ -54,7 +57,9 @@ class Socket:
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self.bring({"type": "websocket.connect"})
         scope = {
-            **{"type": "websocket", "path": "/socket.io/", "query_string": query.encode()},
+            "type": "websocket",
+            "path": "/socket.io/",
+            "query_string": query.encode(),
             "headers": [*HEADERS, (b"connection", b"upgrade"), (b"upgrade", b"websocket")],
         }
         self.task = asyncio.ensure_future(application(scope, self._queue.get, _keep(self.sent)))
@@ -171,8 +176,8 @@ def test_peer_is_let_go_when_the_owner_dies(accepted: bool) -> None:
 
     async def scene(owner: Worker, other: Worker, query: str) -> None:
         ends: list[socket.socket] = []
-        relay = owner.application.group._membership.websockets  # type: ignore[union-attr]  # noqa: SLF001
-        owner.application.group._membership.peers.takers[5] = (  # type: ignore[union-attr]  # noqa: SLF001
+        relay = owner.application.group._membership.websockets  # type: ignore[union-attr]
+        owner.application.group._membership.peers.takers[5] = (  # type: ignore[union-attr]
             lambda name, payload, taken: ends.append(taken)
         )
         websocket = other.websocket(query)
@@ -184,7 +189,7 @@ def test_peer_is_let_go_when_the_owner_dies(accepted: bool) -> None:
         conversation.close()
         await websocket.next("websocket.close")
         await websocket.task
-        assert relay._conversations == set()  # noqa: SLF001
+        assert relay._conversations == set()
 
     grouped(scene)
 
@@ -197,8 +202,8 @@ def test_session_notices_when_the_worker_of_its_websocket_dies() -> None:
         await websocket.next("websocket.accept")
         websocket.task.cancel()
         await asyncio.wait((websocket.task,))
-        relay = owner.application.group._membership.websockets  # type: ignore[union-attr]  # noqa: SLF001
-        await until(lambda: not relay._conversations)  # noqa: SLF001
+        relay = owner.application.group._membership.websockets  # type: ignore[union-attr]
+        await until(lambda: not relay._conversations)
 
     grouped(scene)
 

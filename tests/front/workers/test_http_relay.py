@@ -8,7 +8,6 @@ import re
 import time
 
 import pytest
-import serving
 from colleagues import kill, membership, serve
 from raw import Response, opened
 from serving import POLLING, Site
@@ -33,7 +32,7 @@ def wait_for_poll(owner: Site) -> None:
 
     def waits() -> bool:
         (connection,) = owner.server.connections.values()
-        return connection.transport._answer is not None  # noqa: SLF001
+        return connection.transport._answer is not None
 
     deadline = time.monotonic() + 5
     while not owner.call(waits):
@@ -45,7 +44,7 @@ def no_relay_waits(site: Site) -> bool:
     """Wait a moment for a worker to be done with what it asked others."""
     relay = membership(site).http
     deadline = time.monotonic() + 5
-    while relay._asked or relay._answering:  # noqa: SLF001
+    while relay._asked or relay._answering:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return True
@@ -128,7 +127,8 @@ def test_peer_that_goes_in_its_post_ends_the_session() -> None:
         target = open_at(owner)
         owner.next_seen()
         with other.client() as client:
-            client.send(f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n4".encode())
+            head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+            client.send(head.encode() + b"4")
         assert owner.reason() == "transport error"
 
 
@@ -141,7 +141,9 @@ def test_broken_payload_is_refused_by_the_owner() -> None:
         assert owner.reason() == "transport error"
 
 
-@pytest.mark.parametrize("sid", ["{name}AAAAAAAAAAAAAAAA", "____AAAAAAAAAAAAAAAA", "short", "{name}/../AAAAAAAAA"])
+@pytest.mark.parametrize(
+    "sid", ["{name}AAAAAAAAAAAAAAAA", "____AAAAAAAAAAAAAAAA", "short", "{name}/../AAAAAAAAA"]
+)
 def test_unknown_session_is_refused_at_once(sid: str) -> None:
     """Whether its worker lives, or never was, or the id is none: the client opens another."""
     with serve() as (owner, other):

@@ -146,6 +146,6 @@ def test_abandoned_end_leaves_the_connection_to_the_other_process() -> None:
         assert far.recv(20) == b"still open"
         near.close()
         far.close()
-        pair.incoming._closed = pair.outgoing._closed = True  # the files are gone  # noqa: SLF001
+        pair.incoming._closed = pair.outgoing._closed = True  # the files are gone
 
     paired(scene)

@@ -38,7 +38,7 @@ ALONE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("environ", ALONE)
 def test_wsgi_process_is_alone_unless_its_server_says_more(environ: dict[str, Any]) -> None:
-    """Many servers say that there are several processes, though there are not; two of one shell are no group."""
+    """Many servers say that there are several processes, though there are not."""
     assert master_of_wsgi(environ, 0) is None
 
 
@@ -73,7 +73,7 @@ def test_uwsgi_is_asked_for_its_master(
 
 
 def test_asgi_process_is_alone_unless_multiprocessing_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uvicorn and others start their workers so; those of another port are another server's."""
+    """Servers such as uvicorn start their workers so; those of another port are another server's."""
     child_of(monkeypatch, None)
     assert master_of_asgi({"server": ("127.0.0.1", 8000)}, 0) is None
     child_of(monkeypatch, 77)

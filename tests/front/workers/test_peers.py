@@ -25,7 +25,7 @@ def hear(peers: Peers) -> list[tuple[str, bytes]]:
 def die(peers: Peers) -> None:
     """End a worker as SIGKILL does: its files are closed, and its socket stays behind."""
     loop = asyncio.get_running_loop()
-    for file in (peers._listener, *(each._connection for each in (*peers._links.values(), *peers._heard))):  # noqa: SLF001
+    for file in (peers._listener, *(each._connection for each in (*peers._links.values(), *peers._heard))):
         loop.remove_reader(file)
         file.close()
 
@@ -163,14 +163,14 @@ def test_worker_that_takes_nothing_is_left_out_until_it_reads_again(
         crew = Crew()
         one, two = await crew.join(), await crew.join()
         heard = hear(two)
-        (incoming,) = two._heard  # noqa: SLF001
+        (incoming,) = two._heard
         loop = asyncio.get_running_loop()
-        loop.remove_reader(incoming._connection)  # noqa: SLF001
+        loop.remove_reader(incoming._connection)
         for _ in range(20):
             one.send(two.name, PUBLISH, bytes(100_000))
         assert one.names == frozenset()
         assert crew.lost == [(one.name, two.name)]
-        loop.add_reader(incoming._connection, incoming._read)  # noqa: SLF001
+        loop.add_reader(incoming._connection, incoming._read)
         await until(lambda: one.names == {two.name})
         one.send(two.name, PUBLISH, b"again")
         await until(lambda: heard and heard[-1] == (one.name, b"again"))
@@ -211,7 +211,7 @@ def test_abandoned_files_do_not_keep_a_dead_worker_alive() -> None:
         crew = Crew()
         one, two = await crew.join(), await crew.join()
         loop = asyncio.get_running_loop()
-        for file in (two._listener, *(each._connection for each in (*two._links.values(), *two._heard))):  # noqa: SLF001
+        for file in (two._listener, *(each._connection for each in (*two._links.values(), *two._heard))):
             loop.remove_reader(file)
         two.abandon()
         await until(lambda: crew.lost == [(one.name, two.name)])

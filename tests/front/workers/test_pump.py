@@ -56,7 +56,7 @@ def test_end_of_the_peer_reaches_the_owner(sites: list[Site]) -> None:
     owner.next_seen()
     websocket.socket.close()
     assert owner.reason() == "transport close"
-    while other.call(lambda: len(other.embedded._uvicorn.server_state.connections)):  # noqa: SLF001
+    while other.call(lambda: len(other.embedded._uvicorn.server_state.connections)):
         pass
 
 

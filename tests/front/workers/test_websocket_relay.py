@@ -27,8 +27,8 @@ def test_upgrade_moves_to_the_worker_that_has_the_session() -> None:
         with websocket:
             websocket.send_text('421["echo","moved"]')
             assert websocket.read_text() == '431["moved"]'
-            assert len(owner.call(lambda: set(owner.embedded._uvicorn._endpoint.websockets))) == 1  # noqa: SLF001
-            assert other.call(lambda: len(other.embedded._uvicorn.server_state.connections)) == 0  # noqa: SLF001
+            assert len(owner.call(lambda: set(owner.embedded._uvicorn._endpoint.websockets))) == 1
+            assert other.call(lambda: len(other.embedded._uvicorn.server_state.connections)) == 0
             other.stop()
             websocket.send_text('422["echo","still there"]')
             assert websocket.read_text() == '432["still there"]'
