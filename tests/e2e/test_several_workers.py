@@ -34,6 +34,18 @@ def variables(folder: Path) -> dict[str, str]:
     return {**environment(), "RUN_OPTIONS": run_options, "XDG_RUNTIME_DIR": str(folder), "PYTHONWARNINGS": ""}
 
 
+def wait_for_two(server: servers.Server) -> None:
+    """Wait until two workers have loaded the application: what comes earlier waits for them."""
+    processes: set[bytes | None] = set()
+
+    def served() -> bool:
+        answer = server.reads("/threads")
+        processes.add(answer and answer.split(b",")[1])
+        return len(processes - {None}) > 1
+
+    servers.wait_until(served, "two workers answer", servers.START_SECONDS)
+
+
 class Reports:
     """Runs the case once in each mode, with one server for all modes of a command."""
 
@@ -53,6 +65,7 @@ class Reports:
             self._server = self._stack.enter_context(
                 servers.serve("", *arguments, environment=variables(self._folder))
             )
+            wait_for_two(self._server)
         if (command, mode) not in self._reports:
             self._reports[command, mode] = javascript.run("several_workers", self._server.url, mode)
         return self._reports[command, mode]
