@@ -66,6 +66,7 @@ FRONT_ENDS = [
     FrontEnd("gunicorn -k gthread --threads 4 -b 127.0.0.1:{port} app:app", ALL, "gunicorn"),
     FrontEnd("gunicorn -k gthread --threads 4 -b 127.0.0.1:{port} --preload app:app", WEBSOCKET, "gunicorn"),
     FrontEnd("gunicorn -k gthread --threads 4 -b unix:{socket} app:app", ALL, "gunicorn"),
+    FrontEnd("gunicorn -w 4 -k gthread --threads 4 -b 127.0.0.1:{port} app:app", ALL, "gunicorn"),
     FrontEnd("gunicorn -b 127.0.0.1:{port} app:app", ALL, "gunicorn"),
     FrontEnd(
         "gunicorn -k gthread --threads 32 -b 127.0.0.1:{port} --certfile {certificate} --keyfile {key} app:app",  # noqa: E501
@@ -75,6 +76,7 @@ FRONT_ENDS = [
     FrontEnd("flask --app app run --port {port} --cert {certificate} --key {key}", ALL, "flask"),
     FrontEnd("waitress-serve --listen=127.0.0.1:{port} app:app", POLLING, "waitress"),
     FrontEnd("uvicorn --port {port} app:asgi_app", ALL, "uvicorn"),
+    FrontEnd("uvicorn --workers 4 --port {port} app:asgi_app", ALL, "uvicorn"),
     FrontEnd("hypercorn -b 127.0.0.1:{port} app:asgi_app", ALL, "hypercorn"),
     FrontEnd("granian --interface asgi --port {port} app:asgi_app", ALL, "granian"),
     FrontEnd("daphne -p {port} app:asgi_app", ALL, "daphne"),

@@ -147,7 +147,7 @@ class ASGIApplication:
 
     async def _join(self, scope: Scope) -> None:
         """Joins the other workers of the same master, with the first request, which tells the port."""
-        master = master_of_asgi(scope)
+        master = master_of_asgi(scope, self.group.number)
         if master is not None:
             self._start()
             await self.group.join(master)

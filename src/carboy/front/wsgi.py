@@ -82,7 +82,7 @@ class WSGIFront:
             environ: the WSGI environment of the request.
         """
         if self._joined_in != os.getpid():
-            master = master_of_wsgi(environ)
+            master = master_of_wsgi(environ, self._group.number)
             if master is not None:
                 with suppress(RequestError, ConfigurationError, BlockingCallError):
                     self.hub.run(self._group.join(master))

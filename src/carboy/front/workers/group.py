@@ -25,8 +25,6 @@ from carboy.transports.exchange import Exchange
 from carboy.transports.other_worker import OtherWorker
 from carboy.transports.rewriting import Reply
 
-_numbers = count()
-
 
 class WorkerGroup:
     """The workers of one master, from the view of one; all in the loop's thread.
@@ -34,13 +32,16 @@ class WorkerGroup:
     Args:
         server: the server.
         endpoint: answers its requests.
+
+    Attributes:
+        number: which of the servers of this process it is for; all workers load the same application, so that
+            it is the same in each of them.
     """
 
     def __init__(self, server: Server, endpoint: Endpoint) -> None:
+        self.number = next(_numbers)
         self._server = server
         self._endpoint = endpoint
-        # All workers load the same application, so its servers have the same numbers in each of them.
-        self._number = next(_numbers)
         self._joining: asyncio.Task[None] | None = None
         self._membership: _Membership | None = None
         _groups.add(self)
@@ -58,7 +59,7 @@ class WorkerGroup:
     async def _join(self, master: Master) -> None:
         server = self._server
         try:
-            place = Place(master.process, f"{master.key} {server.config.path} {self._number}")
+            place = Place(master.process, f"{master.key} {server.config.path}")
             membership = self._membership = _Membership(server, self._endpoint, place)
         except OSError as error:
             server.log.warning(
@@ -144,6 +145,7 @@ class _Colleague(OtherWorker):
         await self._membership.websockets.converse(self._name, environ, receive, send)
 
 
+_numbers = count()
 _groups: WeakSet[WorkerGroup] = WeakSet()
 
 

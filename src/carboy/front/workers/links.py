@@ -82,7 +82,7 @@ class Outgoing:
 
     def abandon(self) -> None:
         """Closes the file alone, in a process that was forked."""
-        self._connection.close()
+        close_file(self._connection)
 
     def _look(self) -> None:
         """Looks whether the other has ended: it never sends."""
@@ -195,7 +195,7 @@ class Incoming:
 
     def abandon(self) -> None:
         """Closes the file alone, in a process that was forked."""
-        self._connection.close()
+        close_file(self._connection)
 
     def _read(self) -> None:
         try:
@@ -216,6 +216,11 @@ class Incoming:
         if not count and not self._closed:
             self.close()
             self._ended(self)
+
+
+def close_file(watched: socket.socket) -> None:
+    """Closes the file of a socket though a loop watches it, which is the loop of another process."""
+    os.close(watched.detach())  # `close` waits for the loop, whose selector both processes share
 
 
 def _sockets_of(ancillary: list[tuple[int, int, bytes]]) -> list[socket.socket]:

@@ -36,36 +36,44 @@ class Master:
         return f"{start_time(self.process)} {self.label}"
 
 
-def master_of_wsgi(environ: Mapping[str, Any]) -> Master | None:
+def master_of_wsgi(environ: Mapping[str, Any], number: int) -> Master | None:
     """Returns the master of a process to which a WSGI server brings a request; None if it is alone.
 
     One worker of gunicorn's has a master too: a signal may bring more, and a new one beside the old. Other
     servers are asked in their own way, as many say `wsgi.multiprocess` though they have one process.
+
+    Args:
+        environ: the WSGI environment.
+        number: which of the Socket.IO servers of the process it is for.
     """
     if not SUPPORTED:
         return None
     if environ.get("SERVER_SOFTWARE", "").startswith("gunicorn") and _is_gunicorn():
-        return Master(os.getppid(), "gunicorn")
+        return Master(os.getppid(), f"gunicorn {number}")
     if environ.get("mod_wsgi.process_group") and environ.get("wsgi.multiprocess"):
-        return Master(
-            os.getppid(), f"{environ['mod_wsgi.process_group']} {environ['mod_wsgi.application_group']}"
-        )
+        groups = f"{environ['mod_wsgi.process_group']} {environ.get('mod_wsgi.application_group')}"
+        return Master(os.getppid(), f"{groups} {number}")
     uwsgi = sys.modules.get("uwsgi")
     master = uwsgi.masterpid() if uwsgi is not None else 0
-    return Master(master, "uwsgi") if master else None
+    return Master(master, f"uwsgi {number}") if master else None
 
 
-def master_of_asgi(scope: Mapping[str, Any]) -> Master | None:
-    """Returns the master of a process to which an ASGI server brings a scope; None if it is alone."""
+def master_of_asgi(scope: Mapping[str, Any], number: int) -> Master | None:
+    """Returns the master of a process to which an ASGI server brings a scope; None if it is alone.
+
+    Args:
+        scope: the scope.
+        number: which of the Socket.IO servers of the process it is for.
+    """
     if not SUPPORTED:
         return None
     if _is_gunicorn():
-        return Master(os.getppid(), "gunicorn")
+        return Master(os.getppid(), f"gunicorn {number}")
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:
         return None
     host, port = scope.get("server") or ("", None)
-    return Master(parent.pid, f"asgi {port or host}")
+    return Master(parent.pid, f"asgi {port or host} {number}")
 
 
 def start_time(process: int) -> str:

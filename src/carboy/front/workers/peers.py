@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from carboy.front.workers.frames import HELLO
-from carboy.front.workers.links import Incoming, Outgoing
+from carboy.front.workers.links import Incoming, Outgoing, close_file
 from carboy.front.workers.place import Place
 from carboy.runtime.log import Log
 
@@ -121,7 +121,7 @@ class Peers:
 
     def abandon(self) -> None:
         """Closes the files alone, in a process that was forked: else a dead worker would seem to live."""
-        self._listener.close()
+        close_file(self._listener)
         for link in self._links.values():
             link.abandon()
         for incoming in self._heard:

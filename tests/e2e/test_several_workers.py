@@ -1,0 +1,143 @@
+"""Several workers on one host: any request may reach any of them, and their clients are one crowd."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import crowd
+import javascript
+import pytest
+import servers
+from test_front_ends import TROUBLE, environment
+
+COMMANDS = {
+    "gunicorn gthread": "-m gunicorn -w 4 -k gthread --threads 4 -b 127.0.0.1:{port} several_workers:app",
+    "uvicorn": "-m uvicorn --workers 4 --port {port} several_workers:asgi_app",
+    "run": str(servers.APPLICATIONS / "several_workers.py"),
+}
+CHECKS = [
+    pytest.param(command, mode, name, id=f"{command}-{mode}-{name}".replace(" ", "-"))
+    for command in COMMANDS
+    for mode, name in sorted(javascript.checks("several_workers"))
+]
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """Return the variables of a server whose workers meet in a directory."""
+    run_options = json.dumps({"workers": 4})
+    return {**environment(), "RUN_OPTIONS": run_options, "XDG_RUNTIME_DIR": str(folder), "PYTHONWARNINGS": ""}
+
+
+def wait_for_two(server: servers.Server) -> None:
+    """Wait until two workers have loaded the application: what comes earlier waits for them."""
+    processes: set[bytes | None] = set()
+
+    def served() -> bool:
+        answer = server.reads("/threads")
+        processes.add(answer and answer.split(b",")[1])
+        return len(processes - {None}) > 1
+
+    servers.wait_until(served, "two workers answer", servers.START_SECONDS)
+
+
+class Reports:
+    """Runs the case once in each mode, with one server for all modes of a command."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._command = ""
+        self._reports: dict[tuple[str, str], javascript.Report] = {}
+
+    def of(self, command: str, mode: str) -> javascript.Report:
+        """Return what the case reported behind a server, in a mode."""
+        if command != self._command:
+            javascript.require_node()
+            self._stack.close()
+            self._command = command
+            arguments = COMMANDS[command].split()
+            self._server = self._stack.enter_context(
+                servers.serve("", *arguments, environment=variables(self._folder))
+            )
+            wait_for_two(self._server)
+        if (command, mode) not in self._reports:
+            self._reports[command, mode] = javascript.run("several_workers", self._server.url, mode)
+        return self._reports[command, mode]
+
+
+@pytest.fixture
+def meeting() -> Iterator[Path]:
+    """A directory whose path leaves room for the workers' sockets."""
+    with tempfile.TemporaryDirectory(prefix="w", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def reports() -> Iterator[Reports]:
+    """The reports of this module's case."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="w", dir="/tmp"))
+        yield Reports(stack.enter_context(ExitStack()), Path(folder))
+
+
+@pytest.mark.parametrize(("command", "mode", "check"), CHECKS)
+def test_several_workers_keep_the_promise(reports: Reports, command: str, mode: str, check: str) -> None:
+    """What the name of the check says holds for the stock client, behind that server, on that transport."""
+    reports.of(command, mode).verify(check)
+
+
+CHANGES = {
+    "HUP": [signal.SIGHUP],
+    "one more": [signal.SIGTTIN],
+    "one less": [signal.SIGTTOU],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_clients_are_one_crowd_behind_a_change_of_gunicorns_workers(change: str, meeting: Path) -> None:
+    """Those that come afterwards, and those that stayed; at the end nothing is left behind."""
+
+    async def play(server: servers.Server) -> None:
+        members = await crowd.gather(server.port, 20)
+        await crowd.exchange(members)
+        for number in CHANGES[change]:
+            server.signal(number)
+        if change == "HUP":
+            await crowd.endings(members)
+            members = []
+        elif change == "one less":
+            await asyncio.sleep(1)
+            members = [member for member in members if not member.ended.done()]
+        members += await crowd.gather(server.port, 20)
+        await crowd.exchange(members)
+
+    command = COMMANDS["gunicorn gthread"].replace("-w 4", "-w 2").split()
+    with servers.serve("", *command, environment=variables(meeting)) as server:
+        asyncio.run(play(server))
+    assert TROUBLE.search(server.log()) is None, server.log()
+    assert list(meeting.iterdir()) == []
+
+
+def test_two_servers_of_one_shell_are_strangers(meeting: Path) -> None:
+    """Processes that nobody started as workers share nothing, though they have one parent."""
+
+    async def play(one: servers.Server, other: servers.Server) -> None:
+        (near,), (far,) = await crowd.gather(one.port, 1), await crowd.gather(other.port, 1)
+        near.send('42["broadcast","hello"]')
+        assert await asyncio.wait_for(near.events.get(), 10) == ["news", "hello"]
+        await far.ask("echo", 1)
+        assert far.events.empty()
+
+    command = COMMANDS["uvicorn"].replace("--workers 4 ", "").split()
+    with (
+        servers.serve("", *command, environment=variables(meeting)) as one,
+        servers.serve("", *command, environment=variables(meeting)) as other,
+    ):
+        asyncio.run(play(one, other))
+    assert list(meeting.iterdir()) == []

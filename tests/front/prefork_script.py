@@ -1,0 +1,79 @@
+"""Serves with worker processes whose site is small: it answers each connection with its process id.
+
+python prefork_script.py COUNT [how workers misbehave]
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+
+from carboy.front.listening import listen
+from carboy.front.prefork import WorkerProcesses
+from carboy.runtime.log import Log
+
+COUNT, HOW = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+
+
+class Site:
+    """What each worker runs."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until SIGTERM, or `stop`."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, lambda *_: os._exit(3))
+        if HOW == "fails":
+            raise RuntimeError("no way to serve")
+        workers.tell_ready(0)
+        while not self.stopped or HOW == "hangs":
+            if select.select([sockets[0]], [], [], 0.02)[0]:
+                with suppress(BlockingIOError):
+                    self.answer(sockets[0].accept()[0])
+
+    def answer(self, connection: socket.socket) -> None:
+        """Answer one connection."""
+        with connection:
+            word = connection.recv(10)
+            if word == b"stop":
+                workers.stop()
+            connection.sendall(str(os.getpid()).encode())
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        self.stopped = True
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    print(text, flush=True)
+
+
+sockets = listen("127.0.0.1", 0, None)
+workers = WorkerProcesses(
+    COUNT,
+    sockets,
+    Log(True),
+    -4.0 if HOW == "hangs" else 0.0,
+    lambda: say(f"serves {sockets[0].getsockname()[1]}"),
+)
+try:
+    if HOW == "in a thread":
+        thread = threading.Thread(target=workers.run, args=(Site(),))
+        thread.start()
+        time.sleep(1)
+        workers.stop()
+        thread.join()
+    else:
+        workers.run(Site())
+except RuntimeError as error:
+    say(f"error {error}")
+say(f"ended {os.getpid()}")

@@ -1,0 +1,203 @@
+"""Polls and POSTs that reach the wrong worker."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import time
+
+import pytest
+from colleagues import kill, membership, serve
+from raw import Response, opened
+from serving import POLLING, Site
+
+GONE = {"code": 1, "message": "Session ID unknown"}
+
+
+def ask(site: Site, method: str, target: str, body: bytes | None = None, headers: str = "") -> Response:
+    """Send one request on a connection of its own."""
+    with site.client() as client:
+        return client.request(method, target, body, headers)
+
+
+def open_at(site: Site) -> str:
+    """Open a session at a worker, in the namespace "/", and return the target of its requests."""
+    with site.client() as client:
+        return site.polling(client)
+
+
+def wait_for_poll(owner: Site) -> None:
+    """Wait for the poll of its only session to reach a worker."""
+
+    def waits() -> bool:
+        (connection,) = owner.server.connections.values()
+        return connection.transport._answer is not None
+
+    deadline = time.monotonic() + 5
+    while not owner.call(waits):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def no_relay_waits(site: Site) -> bool:
+    """Wait a moment for a worker to be done with what it asked others."""
+    relay = membership(site).http
+    deadline = time.monotonic() + 5
+    while relay._asked or relay._answering:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return True
+
+
+def test_session_is_reached_through_every_worker() -> None:
+    """Opened here, it is asked and answered there, as if there were one worker."""
+    with serve(3) as sites:
+        sid = opened(ask(sites[0], "GET", POLLING).body)["sid"]
+        target = f"{POLLING}&sid={sid}"
+        assert sid[:4] == sites[0].server.name
+        assert ask(sites[1], "POST", target, b"40").body == b"ok"
+        assert ask(sites[2], "GET", target).body.startswith(b"40{")
+        assert ask(sites[1], "POST", target, '421["echo","é"]'.encode()).body == b"ok"
+        answer = ask(sites[2], "GET", target)
+        assert answer.body == '431["é"]'.encode()
+        assert answer["content-type"] == "text/plain; charset=UTF-8"
+        assert sites[0].server.connections.keys() == {sid}
+        assert not sites[1].server.connections
+
+
+def test_relayed_poll_waits_for_output() -> None:
+    """It holds nothing at the worker where it waits but its connection."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        with other.client() as poll:
+            poll.begin("GET", target)
+            assert ask(owner, "POST", target, b'421["echo",1]').body == b"ok"
+            assert poll.finish().body == b"431[1]"
+        assert no_relay_waits(other)
+
+
+def test_reply_is_what_the_owner_would_have_said() -> None:
+    """Compression, JSONP and the rules of CORS hold."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        body = b'421["echo","%s"]' % (b"x" * 5000)
+        ask(other, "POST", target, body)
+        answer = ask(other, "GET", target, None, "Accept-Encoding: gzip\r\nOrigin: http://page.example\r\n")
+        assert answer["content-encoding"] == "gzip"
+        assert answer["access-control-allow-origin"] == "http://page.example"
+        assert gzip.decompress(answer.body) == b'431["%s"]' % (b"x" * 5000)
+        ask(other, "POST", target, b'422["echo"]')
+        assert re.fullmatch(rb'___eio\[0\]\("432\[\]"\);', ask(other, "GET", target + "&j=0").body)
+
+
+def test_peer_that_gives_up_its_poll_ends_the_session() -> None:
+    """As it does at the owner."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        owner.next_seen()
+        with other.client() as poll:
+            poll.begin("GET", target)
+            wait_for_poll(owner)
+        assert owner.reason() == "transport error"
+        assert ask(other, "GET", target).status == 400
+        assert no_relay_waits(other)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_body_that_is_too_long_is_refused_where_it_arrives(declared: bool) -> None:
+    """It does not travel, and the session goes on."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        body = b"4" + b"x" * 1_000_001
+        with other.client() as client:
+            if declared:
+                answer = client.request("POST", target, body)
+            else:
+                client.send(f"POST {target} HTTP/1.1\r\nHost: localhost\r\n".encode())
+                client.send(b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+                answer = client.finish()
+        assert answer.status == 413
+        assert ask(other, "POST", target, b'42["tell"]').body == b"ok"
+
+
+def test_peer_that_goes_in_its_post_ends_the_session() -> None:
+    """The owner hears that its body broke off."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        owner.next_seen()
+        with other.client() as client:
+            head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+            client.send(head.encode() + b"4")
+        assert owner.reason() == "transport error"
+
+
+def test_broken_payload_is_refused_by_the_owner() -> None:
+    """Its answer comes back, and the session is over."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        owner.next_seen()
+        assert ask(other, "POST", target, b"9").status == 400
+        assert owner.reason() == "transport error"
+
+
+@pytest.mark.parametrize(
+    "sid", ["{name}AAAAAAAAAAAAAAAA", "____AAAAAAAAAAAAAAAA", "short", "{name}/../AAAAAAAAA"]
+)
+def test_unknown_session_is_refused_at_once(sid: str) -> None:
+    """Whether its worker lives, or never was, or the id is none: the client opens another."""
+    with serve() as (owner, other):
+        sid = sid.replace("{name}", owner.server.name)
+        for site in (owner, other):
+            answer = ask(site, "GET", f"{POLLING}&sid={sid}")
+            assert (answer.status, json.loads(answer.body)) == (400, GONE)
+
+
+def test_origin_is_checked_where_the_request_arrives() -> None:
+    """No other worker is a way around it."""
+    with serve(config={"cors_allowed_origins": "http://page.example"}) as (owner, other):
+        target = open_at(owner)
+        answer = ask(other, "GET", target, None, "Origin: http://evil.example\r\n")
+        assert answer.status == 400
+        assert b"origin" in answer.body.lower()
+        assert answer["access-control-allow-origin"] == ""
+        assert ask(other, "POST", target, b'42["tell"]', "Origin: http://page.example\r\n").body == b"ok"
+
+
+def test_poll_is_refused_when_the_worker_of_its_session_dies() -> None:
+    """It does not wait for a dead one, so that the client comes back at once."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        with other.client() as poll:
+            poll.begin("GET", target)
+            wait_for_poll(owner)
+            kill(owner)
+            answer = poll.finish()
+        assert (answer.status, json.loads(answer.body)) == (400, GONE)
+        assert ask(other, "POST", target, b"40").status == 400
+
+
+def test_poll_returns_when_the_worker_where_it_waits_stops() -> None:
+    """The session lives on, elsewhere: the client asks again."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        with other.client() as poll:
+            poll.begin("GET", target)
+            wait_for_poll(owner)
+            began = time.monotonic()
+            other.stop()
+            assert poll.finish().body == b"6"
+            assert time.monotonic() - began < 3
+        assert ask(owner, "POST", target, b'42["tell"]').body == b"ok"
+
+
+def test_worker_that_stops_tells_clients_that_poll_elsewhere() -> None:
+    """They get the close packet, as those that poll here."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        with other.client() as poll:
+            poll.begin("GET", target)
+            wait_for_poll(owner)
+            owner.stop()
+            assert poll.finish().body == b"1"
+        assert ask(other, "GET", target).status == 400
