@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from attacked import Target
 from misbehaving import WITHIN, Misbehaving, Outcome, chunked
 from raw import opened
 from serving import POLLING, WEBSOCKET
+
+from carboy.front.http_protocol import LINGER
 
 HOST = b"Host: localhost\r\n"
 GET = b"GET " + POLLING.encode()
@@ -172,8 +175,12 @@ def test_pipelined_requests_are_answered_in_order(target: Target) -> None:
 def test_flood_of_pipelined_requests_is_refused(target: Target) -> None:
     """Five thousand requests in one write cost the work of a few."""
     outcome = attack(target, head(b"GET", POLLING.encode()) * 5000)
+    began = time.monotonic()
     assert outcome.closed
     assert len(outcome.statuses) <= 1
+    state = target.site.embedded._uvicorn.server_state
+    target.wait_until(lambda: not state.connections, "its end is read")
+    assert time.monotonic() - began < LINGER / 2
     assert target.site.call(lambda: len(target.server.connections)) <= 2
     assert target.lines.texts == [
         "Refusing a request from 127.0.0.1: more than 64 requests wait behind another"

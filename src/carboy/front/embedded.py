@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -198,14 +199,8 @@ class _Uvicorn(uvicorn.Server):
 
     async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer:
         config = self.config
-
-        def make() -> Any:
-            return config.http_protocol_class(
-                config=config,
-                server_state=self.server_state,
-                app_state=self.lifespan.state,  # type: ignore[call-arg]
-            )
-
+        protocol: Any = config.http_protocol_class
+        make = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
         loop = asyncio.get_running_loop()
         return await loop.create_server(make, sock=listener, ssl=config.ssl, backlog=config.backlog)
 

@@ -48,6 +48,7 @@ class HTTPProtocol(DirectProtocol):
         **given: what uvicorn gives its protocols.
     """
 
+    parser: Any  # uvicorn's type has the None of a connection that is gone
     due_tick = -1
     _read_by: float | None = None  # when the request, or the first one, has to be complete
     _written_by: float | None = None  # when the peer has to have taken something of what waits for it
@@ -56,6 +57,7 @@ class HTTPProtocol(DirectProtocol):
     _in_head = False
     _refused = False
     _is_lost = False
+    _wants_websocket: bool | None = None  # once it was asked
     _hosts = 0
     _unparsed = 0  # bytes since the parser last completed anything
     _running: Any = None  # the request that is being answered, which is not the last one in a pipeline
@@ -130,6 +132,7 @@ class HTTPProtocol(DirectProtocol):
         self._incomplete = self._in_head = True
         self._read_by = None
         self._hosts = 0
+        self._wants_websocket = None
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -182,8 +185,11 @@ class HTTPProtocol(DirectProtocol):
 
     def _should_upgrade(self) -> bool:
         """Returns whether a websocket is among what the peer would rather speak; HTTP/1.0 cannot say so."""
-        offered = self._get_upgrade() if self.parser.get_http_version() == "1.1" else None
-        return offered is not None and b"websocket" in (token.strip() for token in offered.split(b","))
+        if self._wants_websocket is None:
+            offered = self._get_upgrade() if self.parser.get_http_version() == "1.1" else None
+            tokens = () if offered is None else (token.strip() for token in offered.split(b","))
+            self._wants_websocket = b"websocket" in tokens
+        return self._wants_websocket
 
     # The ways out
 
