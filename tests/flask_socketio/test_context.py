@@ -267,7 +267,7 @@ def test_teardown_function_gets_the_exception(app, client, kind):
 
 @pytest.mark.skipif(ONE_CONTEXT, reason="Flask 3.2 tears both down in one step")
 def test_teardown_of_the_app_alone_makes_no_request(app, client):
-    """An event that does not look at its request pays for none, with a database extension's teardown either."""
+    """An event that does not look at its request pays for none, also beside a database extension."""
     ran = []
     app.teardown_appcontext(ran.append)
     with event(client):
