@@ -4,8 +4,8 @@ The interpreter lock makes idle helpers costly, so one thread, the runner, takes
 When it has been inside one handler for a few milliseconds with others waiting, the next thread becomes the
 runner; the old one finishes its handler and parks. While a handler runs that overran before, nobody is the
 runner: the next job is handed to another thread at once, and without one the same thread goes on. Jobs are
-    taken in the order in
-which they came, since there is never more than one runner, and it changes only while it is inside a handler.
+taken in the order in which they came, since there is never more than one runner, and it changes only while it
+is inside a handler.
 """
 
 from __future__ import annotations
