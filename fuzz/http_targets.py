@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from itertools import product
-from typing import Any
 
 import httptools
 
@@ -24,7 +23,7 @@ from carboy.engineio.requests import (
     parse_query,
 )
 from carboy.exceptions import ConfigurationError, RemoteError, RequestError
-from carboy.front.environ import environ_of_head
+from carboy.front.environ import environ_of_connection, environ_of_request, split_target
 
 TRANSPORTS = frozenset({"polling", "websocket"})
 MAX_QUERY = 200
@@ -153,7 +152,15 @@ def head(data: bytes) -> None:
         return
     if not seen.complete:
         return
-    environ = environ_of_head(_as_uvicorn_passes_it(parser, seen), scheme="http", server=None, client=None)
+    path, query_string = split_target(seen.url)
+    environ = environ_of_request(
+        environ_of_connection(scheme="http"),
+        method=parser.get_method().decode(),
+        path=path,
+        query_string=query_string,
+        headers=seen.headers,
+        http_version=parser.get_http_version(),
+    )
     assert environ["REQUEST_METHOD"] == parser.get_method().decode()
     for key, value in environ.items():
         if key.startswith("HTTP_"):
@@ -182,14 +189,6 @@ class _Seen:
 
     def on_headers_complete(self) -> None:
         self.complete = True
-
-
-def _as_uvicorn_passes_it(parser: Any, seen: _Seen) -> bytes:
-    """Write the head as uvicorn does for the class that takes websockets over."""
-    lines = [parser.get_method(), b" ", seen.url, b" HTTP/1.1\r\n"]
-    for name, value in seen.headers:
-        lines += [name, b": ", value, b"\r\n"]
-    return b"".join([*lines, b"\r\n"])
 
 
 def _answer(error: RequestError) -> None:
