@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ from carboy.runtime.handlers import Handler
 from carboy.runtime.message import Message
 from carboy.runtime.server import Server
 from carboy.socketio.packets import ACK, CONNECT, DISCONNECT, EVENT
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 PATIENCE = 10.0  # real seconds after which a condition that does not come true fails the test
 
