@@ -17,6 +17,7 @@ from carboy.transports.websocket import QuietLogger, WebSocket, take_over
 from carboy.transports.wire import ANY_KEY
 
 MAX_BYTES = 200
+MAX_FRAGMENTS = 50
 ZERO_KEY = bytes(4)  # a mask that leaves the payload as it is, so that a fuzzer can find its way
 
 SEEDS = [
@@ -176,7 +177,7 @@ async def _play(reads: list[bytes]) -> Outcome:
         peer.transport = websocket
         return peer
 
-    websocket = WebSocket(MAX_BYTES, set(), opened)
+    websocket = WebSocket(MAX_BYTES, MAX_FRAGMENTS, set(), opened)
     logger: Any = QuietLogger(Log(_LOGGER))
     transport: Any = inner
     take_over(transport, ANY_KEY, websocket, logger, MAX_BYTES)

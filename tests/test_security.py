@@ -33,7 +33,8 @@ def table() -> str:
     lines = ["| option | default | what it bounds |", "|---|---|---|"]
     for name in sorted({*config._COUNTS, *config._SECONDS}):
         default = getattr(Config(), name)
-        lines.append(f"| `{name}` | {default:,} | {known[name]} |".replace(".0 |", " |"))
+        shown = "none" if default is None else f"{default:,}".removesuffix(".0")
+        lines.append(f"| `{name}` | {shown} | {known[name]} |")
     return "\n".join(lines) + "\n"
 
 
