@@ -83,7 +83,7 @@ def test_options_of_all_its_web_servers_are_understood(options, server):
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("backlogg", "backlog"), ("shutdown_timeouts", "shutdown_timeout"), ("workers", None)],
+    [("backlogg", "backlog"), ("shutdown_timeouts", "shutdown_timeout"), ("factory", None)],
 )
 def test_unknown_option_warns_with_the_nearest_name(app, socketio, monkeypatch, name, nearest):
     """An option that the embedded server cannot take is unknown too."""
