@@ -301,7 +301,7 @@ class Endpoint:
     async def _look_at(self, environ: dict[str, Any]) -> None:
         """Lets middleware rewrite the environment, and checks the origin; both may wait for a thread."""
         admission = self._server.admission
-        admission.check_handshake()
+        admission.check_handshake(lambda: self._find(environ)[1] is not None)
         admission.handshakes += 1
         try:
             await rewrite(self._middleware, environ)
@@ -329,13 +329,16 @@ class Endpoint:
             self._server.log.exception("The callable in cors_allowed_origins failed", error=error)
             return False
 
+    def _find(self, environ: dict[str, Any]) -> tuple[Query, Connection | None]:
+        query = parse_query(environ.get("QUERY_STRING", ""))
+        connection = None if query.sid is None else self._server.connections.get(query.sid)
+        # An in-memory client is nobody's to talk to.
+        return query, None if connection is not None and connection.inline else connection
+
     def _check(
         self, environ: dict[str, Any], transport: str, upgrade: bool
     ) -> tuple[Query, Connection | None]:
-        query = parse_query(environ.get("QUERY_STRING", ""))
-        connection = None if query.sid is None else self._server.connections.get(query.sid)
-        if connection is not None and connection.inline:
-            connection = None  # an in-memory client is nobody's to talk to
+        query, connection = self._find(environ)
         check_request(
             query,
             method=environ["REQUEST_METHOD"],
