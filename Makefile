@@ -5,15 +5,18 @@ VENV ?= .venv
 PORT ?= 5000
 PYTEST ?=
 BENCH ?=
+TARGET ?=
+SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run ready-to-run test check bench clean node
+.PHONY: help run ready-to-run test check bench fuzz soak clean node
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
 help: ## list the jobs
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) PORT=$(PORT) PYTEST="-k rooms" BENCH="--scenarios broadcast"'
+	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) PORT=$(PORT) PYTEST="-k rooms" BENCH="--scenarios broadcast"' \
+	'TARGET=json SECONDS=300'
 
 run: ## start the example chat on this machine (PORT=5000, or a free one when that is taken)
 	@$(REQUIRE_PYTHON)
@@ -38,9 +41,15 @@ bench: ## measure Carboy beside other servers (docs/benchmarks.md); BENCH="--sce
 	@$(REQUIRE_PYTHON)
 	@$(PYTHON) bench/run.py $(BENCH)
 
+fuzz: $(VENV)/.for-fuzz ## fuzz every decoder for SECONDS (60); TARGET="json msgpack" for some of them
+	$(VENV)/bin/python fuzz/fuzzer.py --seconds $(or $(SECONDS),60) $(TARGET)
+
+soak: $(VENV)/.for-run ## load one server with everything at once for SECONDS (600), and see that nothing leaks or is lost
+	$(VENV)/bin/python soak/soak.py --seconds $(or $(SECONDS),600)
+
 clean: ## remove everything that was set up, built or cached
-	rm -rf $(VENV) node_modules build dist .cache bench/results .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find src tests examples bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) node_modules build dist .cache bench/results soak/results .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests examples bench fuzz soak -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The interpreter's name is part of the stamp: with another one the environment is made anew.
 MADE := $(VENV)/.made-by-$(subst /,-,$(PYTHON))
@@ -53,7 +62,7 @@ $(MADE):
 
 # .for-run has what applications need; .for-test and .for-check add the dependency group of that name.
 $(VENV)/.for-%: pyproject.toml $(MADE)
-	$(VENV)/bin/python -m pip install --quiet --editable '.[redis]' $(if $(filter-out run,$*),--group $*)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[$(if $(filter-out run,$*),all,redis)]' $(if $(filter-out run,$*),--group $*)
 	@touch $@
 
 ifneq ($(and $(shell command -v node),$(shell command -v npm)),)

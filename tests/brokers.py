@@ -1,6 +1,6 @@
-"""Real message brokers for the tests: each is a process on free ports of this machine, with its data in a folder.
+"""Real message brokers for the tests: processes on free ports of this machine, with a folder each.
 
-`start_broker` in conftest.py starts one of each kind when a test first asks for it, and ends all with the run.
+`start_broker` in conftest.py starts one of a kind when a test first asks for it, and ends all with the run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -76,7 +77,7 @@ class Broker:
 
     def start(self) -> None:
         """Start the process, and wait until it serves."""
-        with Path(self.folder, "output.log").open("ab") as log:
+        with Path(self.folder, "output.log").open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(),
                 stdin=subprocess.DEVNULL,
@@ -90,8 +91,12 @@ class Broker:
         while not self.serves():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                pytest.fail(f"{self.command()[0]} did not start:\n{Path(self.folder, 'output.log').read_text()[-2000:]}")
+                pytest.fail(f"{self.command()[0]} did not start:\n{self.output()[-2000:]}")
             time.sleep(0.05)
+
+    def output(self) -> str:
+        """Return what the process has printed since its start."""
+        return Path(self.folder, "output.log").read_text()
 
     def serves(self) -> bool:
         """Whether somebody answers on the port."""
@@ -110,10 +115,8 @@ class Broker:
     def stop(self) -> None:
         """End it at once, without a goodbye to its clients."""
         if self.process is not None:
-            try:
+            with suppress(ProcessLookupError):
                 self.signal(signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self.process.wait()
             self.process = None
 
@@ -126,6 +129,7 @@ class Redis(Broker):
 
     @property
     def url(self) -> str:
+        """See `Broker.url`."""
         return f"redis://:{ENCODED}@{HOST}:{self.port}/0"
 
     @property
@@ -134,8 +138,9 @@ class Redis(Broker):
         return self.folder / "redis.sock"
 
     def command(self) -> list[str]:
-        options = ["--port", str(self.port), "--bind", HOST, "--save", "", "--unixsocket", str(self.socket_file)]
-        return ["redis-server", *options, "--requirepass", PASSWORD, *self.more_options()]
+        """See `Broker.command`."""
+        ports = ["--port", str(self.port), "--bind", HOST, "--unixsocket", str(self.socket_file)]
+        return ["redis-server", *ports, "--save", "", "--requirepass", PASSWORD, *self.more_options()]
 
     def more_options(self) -> list[str]:
         """Return what other kinds of Redis add."""
@@ -152,9 +157,11 @@ class RabbitMQ(Broker):
 
     @property
     def url(self) -> str:
+        """See `Broker.url`."""
         return f"amqp://{USER}:{ENCODED}@{HOST}:{self.port}//"
 
     def prepare(self) -> None:
+        """See `Broker.prepare`."""
         lines = [
             f"listeners.tcp.1 = {HOST}:{self.port}",
             f"default_user = {USER}",
@@ -166,9 +173,11 @@ class RabbitMQ(Broker):
         Path(self.folder, "plugins").write_text("[].\n")
 
     def command(self) -> list[str]:
+        """See `Broker.command`."""
         return [self.tools[0]]
 
     def environment(self) -> dict[str, str]:
+        """See `Broker.environment`."""
         folder = str(self.folder)
         return {
             "HOME": folder,
@@ -186,6 +195,7 @@ class RabbitMQ(Broker):
         }
 
     def stop(self) -> None:
+        """See `Broker.stop`."""
         super().stop()
         # The port mapper of this node alone, which it has left in a session of its own.
         subprocess.run(
@@ -200,15 +210,18 @@ class NATS(Broker):
 
     @property
     def url(self) -> str:
+        """See `Broker.url`."""
         return f"nats://{USER}:{ENCODED}@{HOST}:{self.port}"
 
     def prepare(self) -> None:
+        """See `Broker.prepare`."""
         Path(self.folder, "nats.conf").write_text(
             f'listen: "{HOST}:{self.port}"\nmax_payload: 8MB\nmax_pending: 64MB\n'
             f'authorization {{ user: "{USER}", password: "{PASSWORD}" }}\n'
         )
 
     def command(self) -> list[str]:
+        """See `Broker.command`."""
         return ["nats-server", "-c", "nats.conf"]
 
 
@@ -222,28 +235,35 @@ class Kafka(Broker):
 
     @property
     def url(self) -> str:
+        """See `Broker.url`."""
         return f"kafka://{USER}:{ENCODED}@{HOST}:{self.port}"
 
     def serves(self) -> bool:
+        """See `Broker.serves`."""
         try:
             socket.create_connection((HOST, self.port), timeout=1).close()
         except OSError:
             return False
-        return b"Kafka Server started" in Path(self.folder, "output.log").read_bytes()
+        return "Kafka Server started" in self.output()
 
     def java(self, *arguments: str) -> list[str]:
         """Return the command line of a Java program of Kafka's."""
-        return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*", *arguments]
+        small = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+        return ["java", *small, "-cp", f"{self.jars}/*", *arguments]
 
     def prepare(self) -> None:
+        """See `Broker.prepare`."""
         if not self.jars.is_dir():
             self.fetch()
         login = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        names = ("CLIENTS", "CONTROLLER", "BROKERS")
         lines = {
             "node.id": 1,
             "process.roles": "broker,controller",
             "controller.quorum.voters": f"1@{HOST}:{self.ports[1]}",
-            "listeners": f"CLIENTS://{HOST}:{self.port},BROKERS://{HOST}:{self.ports[2]},CONTROLLER://{HOST}:{self.ports[1]}",
+            "listeners": ",".join(
+                f"{name}://{HOST}:{port}" for name, port in zip(names, self.ports, strict=True)
+            ),
             "inter.broker.listener.name": "BROKERS",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -252,6 +272,8 @@ class Kafka(Broker):
             "log.dirs": self.folder / "data",
             "message.max.bytes": 8 << 20,
             "offsets.topic.replication.factor": 1,
+            "broker.session.timeout.ms": 1000,  # after a kill it waits for itself to be gone
+            "broker.heartbeat.interval.ms": 300,
         }
         text = "".join(f"{name}={value}\n" for name, value in lines.items())
         Path(self.folder, "server.properties").write_text(text)
@@ -273,6 +295,7 @@ class Kafka(Broker):
         part.rename(self.jars)
 
     def command(self) -> list[str]:
+        """See `Broker.command`."""
         return self.java("-Dlog4j.configuration=file:log4j.properties", "kafka.Kafka", "server.properties")
 
 
@@ -284,9 +307,11 @@ class ZMQ(Broker):
 
     @property
     def url(self) -> str:
+        """See `Broker.url`."""
         return f"zmq+tcp://{HOST}:{self.port}+{self.ports[1]}"
 
     def command(self) -> list[str]:
+        """See `Broker.command`."""
         code = (
             "import zmq\ncontext = zmq.Context()\n"
             f"sink = context.socket(zmq.PULL)\nsink.bind('tcp://{HOST}:{self.port}')\n"
@@ -296,6 +321,7 @@ class ZMQ(Broker):
         return [sys.executable, "-c", code]
 
     def serves(self) -> bool:
+        """See `Broker.serves`."""
         try:
             socket.create_connection((HOST, self.ports[1]), timeout=1).close()
         except OSError:

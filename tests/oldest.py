@@ -22,7 +22,12 @@ BOUND = re.compile(r"^(?P<name>[\w.-]+)(\[[^\]]*\])?\s*>=\s*(?P<version>[\w.]+)\
 
 def constraints(project: dict) -> list[str]:
     """Return a line for each dependency of the project, and fail on one without a plain lower bound."""
-    extras = [entry for entries in project["optional-dependencies"].values() for entry in entries]
+    extras = [
+        entry
+        for entries in project["optional-dependencies"].values()
+        for entry in entries
+        if not entry.startswith(f"{project['name']}[")  # an extra that is several others
+    ]
     lines = []
     for entry in [*project["dependencies"], *extras]:
         match = BOUND.match(entry)

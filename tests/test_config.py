@@ -131,3 +131,9 @@ def test_option_without_a_counterpart_is_taken_without_a_word(name: str) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Config.from_options({name: "x"}) == Config()
+
+
+def test_bound_per_address_may_be_none() -> None:
+    """None is no bound, which is the default behind a proxy that nobody has told the server of."""
+    assert Config().max_connections_per_address is None
+    assert Config.from_options({"max_connections_per_address": 5}).max_connections_per_address == 5

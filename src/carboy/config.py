@@ -43,17 +43,33 @@ class Config:
         ping_timeout: seconds that an unanswered ping is given; then the client is gone ("ping timeout").
         upgrade_timeout: seconds that an upgrade may take; then the websocket is closed and polling goes on.
         connect_timeout: seconds within which a client must join a namespace; then it is closed.
+        request_timeout: seconds that an HTTP request may take to arrive, and one more for each 1,000 bytes of
+            it, and within which its peer must take some of the answer; then it is cut off (408). It holds
+            under the embedded server; elsewhere it is the WSGI or ASGI server that reads requests.
+        attachment_timeout: seconds that a packet may wait for its next binary attachment; then the connection
+            is closed.
         poll_time: seconds that a poll may hold a thread of a WSGI server whose sockets cannot be moved; then
             it returns with nothing, and the client polls again.
         poll_threads: polls that may do so at once; while there are more, each returns after 0.1 seconds.
+        max_head_bytes: bytes of the first line and the headers of a request under the embedded server; a
+            longer one is refused (431).
         max_http_buffer_size: bytes of one message or one POST; a larger one is refused (413) or closed
             (1009).
+        max_fragments: fragments of one websocket message of which many are smaller than 1,024 bytes; more
+            close the connection (1009).
         max_payload_packets: packets in one POST; more close the session.
         max_attachments: binary attachments of one packet; more close the connection.
         max_attachment_bytes: bytes of all attachments of one packet; more close the connection.
         max_depth: levels of nesting in a message; deeper ones close the connection.
         max_namespace_length: characters in the name of a namespace; a longer one closes the connection.
         max_namespaces: namespaces that one connection may join; a further CONNECT is refused.
+        max_rooms: rooms that one client may be in; a further `join_room` raises LimitError.
+        max_acks: acknowledgements that one client may owe; the one that is owed longest is then given up.
+        max_connections: engine sessions in all; further ones are refused (503).
+        max_connections_per_address: the same from one address, or one /64 network of IPv6, as the application
+            sees it (behind a proxy: as ProxyFix has it); None for no such bound.
+        max_unconnected: engine sessions that have not joined a namespace, and handshakes under way; further
+            ones are refused (503).
         max_queued_events: events of one client that wait for a handler, or are in a coroutine; at the bound
             the client is not read.
         max_output_bytes: bytes that wait for one client; past the bound volatile events are lost, then the
@@ -84,15 +100,24 @@ class Config:
     ping_timeout: float = 20.0
     upgrade_timeout: float = 10.0
     connect_timeout: float = 45.0
+    request_timeout: float = 30.0
+    attachment_timeout: float = 60.0
     poll_time: float = 5.0
     poll_threads: int = 2
+    max_head_bytes: int = 128 * 1024
     max_http_buffer_size: int = 1_000_000
+    max_fragments: int = 1024
     max_payload_packets: int = 100_000
     max_attachments: int = 100
     max_attachment_bytes: int = 10_000_000
     max_depth: int = 512
     max_namespace_length: int = 512
     max_namespaces: int = 100
+    max_rooms: int = 10_000
+    max_acks: int = 10_000
+    max_connections: int = 1_000_000
+    max_connections_per_address: int | None = None
+    max_unconnected: int = 10_000
     max_queued_events: int = 1_000
     max_output_bytes: int = 16 * 1024 * 1024
     max_queue_messages: int = 10_000
@@ -170,16 +195,26 @@ def _namespaces(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
 
 _NORMALISE: dict[str, Any] = {"path": _path, "transports": _transports, "namespaces": _namespaces}
 
-_SECONDS = ("ping_interval", "ping_timeout", "upgrade_timeout", "connect_timeout", "poll_time")
+_SECONDS = (
+    *("ping_interval", "ping_timeout", "upgrade_timeout", "connect_timeout", "request_timeout"),
+    *("attachment_timeout", "poll_time"),
+)
 
 _COUNTS = (
+    "max_head_bytes",
     "max_http_buffer_size",
+    "max_fragments",
     "max_payload_packets",
     "max_attachments",
     "max_attachment_bytes",
     "max_depth",
     "max_namespace_length",
     "max_namespaces",
+    "max_rooms",
+    "max_acks",
+    "max_connections",
+    "max_connections_per_address",
+    "max_unconnected",
     "max_queued_events",
     "max_output_bytes",
     "max_queue_messages",
@@ -199,6 +234,8 @@ def _check(config: Config) -> None:
         )
     for name in _COUNTS:
         value = getattr(config, name)
+        if value is None and name == "max_connections_per_address":
+            continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigurationError(f"{name} must be a whole number greater than 0, not {value!r}")
     if config.serializer not in SERIALIZERS:

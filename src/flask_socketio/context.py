@@ -99,9 +99,18 @@ class _EventBase(EventSession):
             try:
                 self.save_session()
             except BaseException as save_error:
-                self._tear_down(save_error)
+                self.end(save_error)
                 raise
-        self._tear_down(error)
+        app = self.app
+        if app.teardown_request_funcs or request_tearing_down.receivers or self.client.needs_pop:
+            self.pop(error)
+        elif (
+            app.teardown_appcontext_funcs
+            or appcontext_tearing_down.receivers
+            or appcontext_popped.receivers
+            or not self._leave()
+        ):
+            self._leave_with_teardown(error)
 
     def _announce(self: Any) -> None:
         app, saved = self.app, self.saved
@@ -111,21 +120,8 @@ class _EventBase(EventSession):
             if saved is not None and saved.began is None:
                 saved.begin(app, self.request)
         except BaseException as error:
-            self._tear_down(error)
+            self.end(error)
             raise
-
-    def _tear_down(self: Any, error: BaseException | None) -> None:
-        app = self.app
-        if (
-            app.teardown_request_funcs
-            or app.teardown_appcontext_funcs
-            or request_tearing_down.receivers
-            or appcontext_tearing_down.receivers
-            or appcontext_popped.receivers
-            or self.client.needs_pop
-            or not self._leave()
-        ):
-            self.pop(error)
 
     @cached_property
     def url_adapter(self) -> MapAdapter | None:
@@ -140,7 +136,7 @@ class _EventBase(EventSession):
 
     def copy(self) -> Any:
         """Return a context with this event's request and session, for Flask to push elsewhere."""
-        copied = _Context(self.client, self.saved, self.message, self.args)
+        copied = Context(self.client, self.saved, self.message, self.args)
         copied.share_request(self.request)
         copied.opened_session = self.read_session()
         return copied
@@ -153,10 +149,6 @@ if hasattr(flask_globals, "_cv_request"):
     class _AppContext(AppContext):
         """An app context whose URL adapter, unused while a request context is active, is made on demand."""
 
-        def __init__(self, app: Flask) -> None:
-            self.app = app
-            self._cv_tokens = [_active.set(self)]
-
         @_OnDemand
         def g(self) -> Any:
             """What handlers keep for the time of the event."""
@@ -167,7 +159,7 @@ if hasattr(flask_globals, "_cv_request"):
             """What builds URLs outside of a request."""
             return self.app.create_url_adapter(None)
 
-    class _Context(_EventBase, ctx.RequestContext):  # pyright: ignore[reportRedeclaration]
+    class Context(_EventBase, ctx.RequestContext):  # pyright: ignore[reportRedeclaration]
         """A request context, and the app context below it (Flask 3.0 and 3.1)."""
 
         # Where Flask keeps the session; since 3.1.3 its `session` is a property that reads it here.
@@ -187,8 +179,20 @@ if hasattr(flask_globals, "_cv_request"):
 
         def _enter(self) -> None:
             """Do what `push` does, but send no signal and open no session."""
-            app_context = _AppContext(self.app)
+            app_context = _new(_AppContext)  # what its `__init__` would set is made on demand
+            app_context.app = self.app
+            app_context._cv_tokens = [_active.set(app_context)]
             self._cv_tokens = [(_active_request.set(self), app_context)]
+
+        def _leave_with_teardown(self, error: BaseException | None) -> None:
+            """Do what `pop` does where the request has nothing to run: it is not copied for its end alone."""
+            tokens: Any = self._cv_tokens
+            if len(tokens) != 1 or _active_request.get(None) is not self:
+                self.pop(error)
+                return
+            token, app_context = tokens.pop()
+            _active_request.reset(token)
+            app_context.pop(error)
 
         def _leave(self) -> bool:
             """Do what `pop` does where the app has nothing to run; False if something was pushed on top."""
@@ -204,7 +208,7 @@ if hasattr(flask_globals, "_cv_request"):
 else:
     _innermost = _active
 
-    class _Context(_EventBase, AppContext):  # type: ignore[no-redef]
+    class Context(_EventBase, AppContext):  # type: ignore[no-redef]
         """The one context of an app and a request (Flask 3.2)."""
 
         _session = property(EventSession.read_session, EventSession.write_session)
@@ -228,6 +232,9 @@ else:
         def _enter(self) -> None:
             self._push_count = 1
             self._cv_token = _active.set(self)
+
+        def _leave_with_teardown(self, error: BaseException | None) -> None:
+            self.pop(error)
 
         def _leave(self) -> bool:
             if self._push_count != 1:
@@ -275,7 +282,7 @@ class ClientContext:
 
     def context(self, message: str | None, args: tuple[Any, ...], manage_session: bool) -> Any:
         """Return the context of one event, whose `begin` and `end` are what `with` does for `event`."""
-        return _Context(self, self.saved if manage_session else None, message, args)
+        return Context(self, self.saved if manage_session else None, message, args)
 
     def copy_request(self, message: str | None, args: tuple[Any, ...]) -> Request:
         """Return the request of one event: a copy, because two events of one client may overlap.
@@ -327,4 +334,4 @@ class EventContext:
 def current_event() -> ClientContext | None:
     """Return the client whose event is being handled here, None if no event is."""
     context = _innermost.get(None)
-    return context.client if type(context) is _Context else None
+    return context.client if type(context) is Context else None

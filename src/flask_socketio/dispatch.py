@@ -10,6 +10,7 @@ import inspect
 import threading
 from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +21,7 @@ from carboy.runtime.client import Client
 from carboy.runtime.handlers import LIFECYCLE_EVENTS, Invoke, is_coroutine_function, positional_bounds
 from carboy.runtime.jobs import complete
 
-from .context import ClientContext, EventContext
+from .context import ClientContext, Context, EventContext
 from .session import SavedSession
 
 # Whose event is being dispatched here, so that `_handle_event` need not search for the sid that it is given.
@@ -99,13 +100,13 @@ class Dispatch:
             client = self.find_client(namespace, sid)
             if client is None:
                 return None
-        return self._run(client, handler, self._signature(handler), message, args)
+        return self._run(handler, self._signature(handler), client, message, args)
 
     def _run(
         self,
-        client: Client,
         handler: Callable[..., Any],
         signature: Signature,
+        client: Client,
         message: str | None,
         args: tuple[Any, ...],
     ) -> Any:
@@ -114,7 +115,7 @@ class Dispatch:
         if signature.is_async:
             entering = contexts.event(message, args, self.manage_session)
             return self._run_async(entering, handler, signature, message, client.namespace, given)
-        context = contexts.context(message, args, self.manage_session)
+        context = Context(contexts, contexts.saved if self.manage_session else None, message, args)
         context.begin()
         try:
             try:
@@ -216,12 +217,7 @@ class Dispatch:
             return invoke
 
         # The hot path: what `_handle_event` does when nobody has overridden it, without looking anything up.
-        signature = self._signature(function)
-
-        def run(client: Client, event: str, arguments: tuple[Any, ...]) -> Any:
-            return self._run(client, function, signature, event, arguments)
-
-        return run
+        return partial(self._run, function, self._signature(function))
 
     def _for_originator(self, client: Client, callback: Callable[..., Any]) -> Callable[..., Any]:
         """Return a callback that runs in the contexts of the client whose event asked for it."""

@@ -8,6 +8,7 @@ import os
 import ssl
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -236,7 +237,8 @@ def _may_fork(settings: Settings) -> bool:
 
 def _tell_address(settings: Settings, port: int) -> None:
     workers = "" if settings.workers == 1 else f" with {settings.workers} workers"
-    click.echo(f" * Carboy serves {address(settings, port)}{workers} (Ctrl+C to stop)")
+    with suppress(OSError):  # a full disk behind the output must not keep a server from its start
+        click.echo(f" * Carboy serves {address(settings, port)}{workers} (Ctrl+C to stop)")
 
 
 def address(settings: Settings, port: int) -> str:

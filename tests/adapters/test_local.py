@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from carboy.adapters.local import LocalAdapter
-from carboy.exceptions import NotConnectedError
+from carboy.exceptions import LimitError, NotConnectedError
 
 
 class Member:
@@ -332,3 +332,16 @@ class NaiveAdapter(RuleBasedStateMachine):
 
 TestNaiveAdapter = NaiveAdapter.TestCase
 TestNaiveAdapter.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_client_may_be_in_so_many_rooms() -> None:
+    """One more raises with the option's name; its own room and those that it is in already do not count."""
+    adapter: LocalAdapter[Member] = LocalAdapter(2)
+    adapter.add(Member("a"))
+    for room in ("x", "y", "x", "a"):
+        adapter.enter("/", "a", room)
+    with pytest.raises(LimitError, match="max_rooms"):
+        adapter.enter("/", "a", "z")
+    adapter.leave("/", "a", "x")
+    adapter.enter("/", "a", "z")
+    assert sorted(adapter.names("/")) == ["y", "z"]

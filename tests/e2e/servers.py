@@ -73,6 +73,11 @@ class Server:
         )
 
     @property
+    def process_id(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         """The exit status, None while the process runs."""
         return self._process.poll()

@@ -280,6 +280,6 @@ def test_any_origin_is_judged(origin: str) -> None:
 def test_origin_is_judged_in_linear_time() -> None:
     """A long name of many labels costs no more than its length."""
     policy = OriginPolicy("https://*.a.example")
-    start = time.perf_counter()
+    start = time.process_time()
     assert not policy.allows("https://" + "a." * 30_000 + "evil", ENVIRON)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5

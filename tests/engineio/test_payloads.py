@@ -144,10 +144,10 @@ def test_body_beyond_its_bounds_is_refused_unread(body: bytes, option: str) -> N
 )
 def test_body_is_read_in_linear_time(body: bytes) -> None:
     """A million bytes cost a fraction of a second, whatever they are."""
-    start = time.perf_counter()
+    start = time.process_time()
     with contextlib.suppress(PacketError):
         decode(body)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_jsonp_answer_calls_the_callback_of_the_client() -> None:

@@ -265,6 +265,20 @@ def test_teardown_function_gets_the_exception(app, client, kind):
     assert not flask.has_app_context()
 
 
+@pytest.mark.skipif(ONE_CONTEXT, reason="Flask 3.2 tears both down in one step")
+def test_teardown_of_the_app_alone_makes_no_request(app, client):
+    """An event that does not look at its request pays for none, also beside a database extension."""
+    ran = []
+    app.teardown_appcontext(ran.append)
+    with event(client):
+        pass
+    client.request_values = None  # the first event of a connection needs it for the session
+    with event(client):
+        pass
+    assert (ran, client.request_values) == ([None, None], None)
+    assert not flask.has_app_context()
+
+
 def test_teardown_of_the_request_comes_before_that_of_the_app(app, client):
     """teardown_request functions run first, and still see the request."""
     ran = []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from datetime import date
 
 import flask.json
 import pytest
 from flask import Flask
 
-from flask_socketio.options import AppJSON, Options, warn_of_queue
+from flask_socketio.options import AppJSON, Options
 
 
 def test_server_gets_all_but_the_extensions_own():
@@ -71,15 +70,9 @@ def test_other_json_modules_are_left_alone():
     assert Options.read({"json": json}, Flask("application")).server["json"] is json
 
 
-@pytest.mark.parametrize("name", ["message_queue", "client_manager"])
-def test_queue_is_warned_of(name):
-    """Nothing pretends to connect processes."""
-    with pytest.warns(UserWarning, match=f"{name}= connects no processes"):
-        warn_of_queue({name: "redis://"}, stacklevel=1)
-
-
-def test_queue_that_is_none_is_no_queue():
-    """A value from an environment variable that is not set."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_of_queue({"message_queue": None, "client_manager": None}, stacklevel=1)
+@pytest.mark.parametrize("app", [None, Flask("application")])
+def test_queue_is_read_with_the_options(app):
+    """Whoever has no application has no clients either."""
+    queue = Options.read({"message_queue": "redis://", "channel": "x"}, app).queue
+    assert (queue.url, queue.channel, queue.write_only) == ("redis://", "x", app is None)
+    assert Options.read({"message_queue": None, "client_manager": None}, app).queue is None

@@ -11,7 +11,7 @@ from raw import handshake_headers, opened
 
 from carboy.engineio.requests import parse_query
 from carboy.exceptions import LimitError
-from carboy.front.environ import environ_of_head
+from carboy.front.environ import environ_of_connection, environ_of_request, split_target
 from carboy.runtime.connection import Connection
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint, Reply
@@ -146,6 +146,22 @@ def environ(method: str, target: str, headers: str = "") -> dict[str, Any]:
     """Return the WSGI environment of a request."""
     head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode("latin-1")
     return environ_of_head(head, scheme="http", server=("127.0.0.1", 80), client=("127.0.0.1", 1))
+
+
+def environ_of_head(head: bytes, **connection: Any) -> dict[str, Any]:
+    """Return the WSGI environment of a request line and headers."""
+    request_line, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    method, target, version = request_line.split(b" ")
+    path, query_string = split_target(target)
+    pairs = (line.partition(b":") for line in lines if line)
+    return environ_of_request(
+        environ_of_connection(**connection),
+        method=method.decode(),
+        path=path,
+        query_string=query_string,
+        headers=[(name, value.strip()) for name, _, value in pairs],
+        http_version=version.removeprefix(b"HTTP/").decode(),
+    )
 
 
 def upgrade(target: str, headers: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -389,6 +390,22 @@ def test_failure_of_the_application_is_its_own() -> None:
         assert client.request("GET", "/").status == 500
         websocket.send_text('421["echo"]')
         assert websocket.read_text() == "431[]"
+
+
+def test_request_while_the_interpreter_ends_is_answered_with_503() -> None:
+    """A reloader ends the process below a server that still serves: its pool takes nothing any more."""
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.get_running_loop().run_in_executor(pool, print)
+
+    async def scene(server: Server) -> None:
+        channel = Channel()
+        await ASGIApplication(server, other)(scope("http", "/"), channel.receive, channel.send)
+        assert (await channel.next())["status"] == 503
+
+    driven(scene)
 
 
 def test_raw_client_masks_its_frames() -> None:

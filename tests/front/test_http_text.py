@@ -10,6 +10,7 @@ def test_status_line_has_code_and_phrase() -> None:
     """As WSGI wants it."""
     assert status_line(413).startswith("413 ")
     assert status_line(200) == "200 OK"
+    assert status_line(499) == "499 Unknown"
 
 
 def test_head_tells_length_and_end() -> None:
@@ -19,3 +20,9 @@ def test_head_tells_length_and_end() -> None:
         b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
         b"Content-Length: 2\r\nConnection: close\r\n\r\n"
     )
+
+
+def test_head_of_a_connection_that_stays_has_what_all_responses_have() -> None:
+    """Nothing is said about the connection, which HTTP/1.1 keeps."""
+    head = response_head(Reply(204), [(b"date", b"today")], close=False)
+    assert head == b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\ndate: today\r\n\r\n"

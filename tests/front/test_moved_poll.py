@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
+from carboy.front import moved_poll
 from carboy.front.moved_poll import MovedPoll
 from carboy.transports.rewriting import Reply
 
@@ -66,6 +69,21 @@ def test_poll_that_is_cancelled_is_answered_503() -> None:
         reader, writer = await move(task, asyncio.Event())
         task.cancel()
         assert (await asyncio.wait_for(reader.read(), 2)).startswith(b"HTTP/1.1 503 ")
+        writer.close()
+
+    asyncio.run(play())
+
+
+def test_peer_that_does_not_take_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes that wait for it are given back."""
+    monkeypatch.setattr(moved_poll, "TAKE_TIME", 0.05)
+
+    async def play() -> None:
+        task: asyncio.Task[Reply] = asyncio.ensure_future(asyncio.sleep(0, Reply(200, [], bytes(5_000_000))))
+        reader, writer = await move(task, asyncio.Event())
+        await asyncio.sleep(0.2)
+        received = await asyncio.wait_for(reader.read(-1), 5)
+        assert len(received) < 5_000_000
         writer.close()
 
     asyncio.run(play())

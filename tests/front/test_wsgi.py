@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
@@ -179,3 +180,32 @@ def test_websocket_over_tls_is_carried_by_a_thread(caplog: pytest.LogCaptureFixt
                 client.send_text(f'421["echo","{text}"]')
                 assert client.read_text() == f'431["{text}"]'
     assert caplog.text.count("over TLS holds a thread") == 1
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["socket shown", "socket hidden"])
+def test_body_that_ends_early_ends_its_session(shown: bool) -> None:
+    """A part of a body is never taken for the whole."""
+    with serve(*([] if shown else [hide_socket])) as site, site.client() as client:
+        target = open_polling(site)
+        client.send(f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n3".encode())
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.finish().status == 400
+        wait_for_disconnect(site, "transport error")
+
+
+def test_body_that_does_not_arrive_holds_its_thread_for_a_while_only() -> None:
+    """A peer that stops in the middle of a body is cut off after `request_timeout`."""
+    with serve(request_timeout=0.2) as site, site.client() as client:
+        target = open_polling(site)
+        client.send(f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n3".encode())
+        assert client.finish().status == 400
+        wait_for_disconnect(site, "transport error")
+        assert no_request_holds_a_thread()
+
+
+def wait_for_disconnect(site: Site, reason: str) -> None:
+    """Wait for the disconnect handler."""
+    deadline = time.monotonic() + 5
+    while site.seen[-1] != ("disconnect", reason):
+        assert time.monotonic() < deadline, site.seen
+        time.sleep(0.005)

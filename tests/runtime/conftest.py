@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ from carboy.runtime.handlers import Handler
 from carboy.runtime.message import Message
 from carboy.runtime.server import Server
 from carboy.socketio.packets import ACK, CONNECT, DISCONNECT, EVENT
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 PATIENCE = 10.0  # real seconds after which a condition that does not come true fails the test
 
@@ -208,7 +212,7 @@ class World:
 
     def hand_off(self) -> None:
         """Lets the time go by after which a thread inside a handler is no longer waited for."""
-        for _ in range(3):
+        for _ in range(6):
             self.advance(0.006)
 
     def settle(self) -> None:

@@ -78,13 +78,28 @@ class Hall:
         self.moment = 0.0
         self.arms: list[float] = []
         self.failures: list[BaseException] = []
+        self.complaints: list[str] = []
         self.order: list[Job] = []
         self.jobs: list[Job] = []
         self.source = Source()
         self.short = Handler()
+        self.open_round: list[Callable[[], None]] | None = None
         self.threads = HandlerThreads(
-            bound, self.arms.append, self.failures.append, clock=lambda: self.moment, park_for=park_for
+            bound,
+            self.arms.append,
+            self.failures.append,
+            self.at_end_of_round,
+            full=lambda: self.complaints.append("full"),
+            clock=lambda: self.moment,
+            park_for=park_for,
         )
+
+    def at_end_of_round(self, function: Callable[[], None]) -> None:
+        """Ends the round of the loop at once, unless a test keeps it open."""
+        if self.open_round is None:
+            function()
+        else:
+            self.open_round.append(function)
 
     def submit(self, *, blocking: bool = False, handler: Handler | None = None) -> Job:
         """Submits a job."""
@@ -128,6 +143,17 @@ def make_hall() -> Iterator[Callable[..., Hall]]:
 def hall(make_hall: Callable[..., Hall]) -> Hall:
     """Eight handler threads."""
     return make_hall()
+
+
+def test_jobs_of_one_round_of_the_loop_start_together_at_its_end(hall: Hall) -> None:
+    """No thread is woken between two reads; the jobs count as waiting meanwhile, and keep their order."""
+    hall.open_round = []
+    jobs = [hall.submit() for _ in range(3)]
+    assert (hall.threads.threads, hall.threads.active) == (0, True)
+    assert len(hall.open_round) == 1
+    hall.open_round.pop()()
+    hall.idle()
+    assert hall.order == jobs
 
 
 def test_no_thread_starts_before_the_first_job(hall: Hall) -> None:
@@ -377,7 +403,7 @@ def test_thread_that_cannot_be_started_is_tried_again(hall: Hall, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         job = hall.submit()
-    assert (hall.threads.threads, len(hall.failures)) == (0, 1)
+    assert (hall.threads.threads, hall.failures, hall.complaints) == (0, [], ["full"])
     assert hall.arms == [HAND_OFF_AFTER]
     hall.threads.check()
     job.wait()

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from carboy.runtime.hub import FAN_OUT_SLICE, Hub
+from carboy.runtime.handler_threads import HAND_OFF_AFTER
+from carboy.runtime.hub import FAN_OUT_SLICE, LET_THREADS_RUN, Hub
 from carboy.runtime.log import Log
 
 
@@ -250,6 +251,24 @@ def test_timer_may_schedule_while_it_is_called(hub: Hub, loop: Any) -> None:
     for _ in range(5):
         loop.advance(1.1)
     assert [len(item.calls) for item in (first, second, third)] == [1, 1, 1]
+
+
+def test_thread_is_judged_only_after_the_loop_let_it_run(hub: Hub, loop: Any) -> None:
+    """When the time of a handler is up the loop goes round once more before another thread takes over."""
+    inside, go = threading.Event(), threading.Event()
+    hub.threads.submit(Pace(), Source(), lambda: (inside.set(), go.wait(10)))
+    try:
+        loop.until(inside.is_set)
+        for _ in range(2):
+            loop.advance(HAND_OFF_AFTER + 0.0001)  # nothing waits, so nobody looks any more
+        hub.threads.submit(Pace(), Source(), lambda: None)
+        loop.turn()
+        loop.advance(HAND_OFF_AFTER + 0.0001)
+        assert hub.threads.threads == 1
+        loop.advance(LET_THREADS_RUN + 0.0001)
+        assert hub.threads.threads == 2
+    finally:
+        go.set()
 
 
 def test_task_is_kept_until_it_is_done(hub: Hub, loop: Any) -> None:

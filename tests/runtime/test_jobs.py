@@ -79,7 +79,7 @@ def test_order_and_count_hold_however_events_come(
         if step == "t":
             world.turn()
         elif step == "b":
-            world.server.run_callback(client, called.append, [number])
+            world.server.callbacks.run(client, called.append, [number])
         else:
             peer.emit(step, number)
     world.settle()
@@ -198,7 +198,7 @@ def test_callback_does_not_wait_behind_a_handler_of_its_client(
 
     def ask(client: Client) -> None:
         def answered(client: Client, arguments: list[Any]) -> None:
-            world.server.run_callback(client, callback, arguments)
+            world.server.callbacks.run(client, callback, arguments)
 
         world.server.emit_with_ack("q", [], answered, lambda client, why: None, rooms=[client.sid])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -27,9 +26,9 @@ class Desk:
         for name in names:
             self.outbox.put(self.made.append, name)
 
-    def drain(self, may_go_on: Callable[[], bool] = lambda: True) -> bool:
+    def drain(self, budget: int = 100) -> bool:
         """Drains."""
-        return self.outbox.drain(may_go_on)
+        return self.outbox.drain(budget)
 
 
 @pytest.fixture
@@ -67,7 +66,7 @@ def test_call_put_by_a_call_is_not_forgotten(desk: Desk) -> None:
 def test_round_ends_where_it_is_told_to(desk: Desk) -> None:
     """The rest stays in order, and nobody is woken for it: the caller knows."""
     desk.put(1, 2, 3)
-    assert not desk.drain(lambda: len(desk.made) < 2)
+    assert not desk.drain(2)
     assert desk.made == [1, 2]
     desk.put(4)
     assert desk.wakes == 1
@@ -78,7 +77,7 @@ def test_round_ends_where_it_is_told_to(desk: Desk) -> None:
 def test_round_that_ends_with_the_last_call_is_done(desk: Desk) -> None:
     """With nothing left there is no next round, and the next call wakes the loop."""
     desk.put(1)
-    assert desk.drain(lambda: False)
+    assert desk.drain(1)
     desk.put(2)
     assert desk.wakes == 2
 
@@ -124,7 +123,7 @@ def test_calls_of_each_thread_stay_in_order_while_the_loop_drains() -> None:
         thread.start()
     while len(made) < 8000:
         assert woken.acquire(timeout=10), "calls wait, and nobody was woken"
-        while not outbox.drain(lambda: len(made) % 7 != 0):
+        while not outbox.drain(7):
             pass
     for thread in threads:
         thread.join()

@@ -108,7 +108,7 @@ def test_callback_runs_like_a_handler(world: Any, kind: str) -> None:
 
     peer = world.peer()
     client = peer.join()
-    world.server.run_callback(client, plain if kind == "plain" else coroutine, [1, 2])
+    world.server.callbacks.run(client, plain if kind == "plain" else coroutine, [1, 2])
     world.settle()
     assert got == [((1, 2), kind == "coroutine")]
     assert [type(error) for error in world.tracebacks()] == [ValueError]

@@ -25,25 +25,40 @@ class Request:
         return await self.end
 
 
-ENDS: list[tuple[Callable[[asyncio.Future[bytes], asyncio.Future[bool]], None], bool]] = [
-    (lambda answer, end: answer.set_result(b""), False),
-    (lambda answer, end: end.set_result(True), True),
-    (lambda answer, end: end.set_result(False), False),
-    (lambda answer, end: end.set_exception(ConnectionError()), True),
+ENDS: list[tuple[Callable[[asyncio.Future[bool]], None], bool]] = [
+    (lambda end: end.set_result(True), True),
+    (lambda end: end.set_result(False), False),
+    (lambda end: end.set_exception(ConnectionError()), True),
 ]
 
 
-@pytest.mark.parametrize(("happens", "gone"), ENDS, ids=["answer", "left", "hurried", "broken"])
-def test_wait_tells_whether_the_peer_has_gone(
-    happens: Callable[[asyncio.Future[bytes], asyncio.Future[bool]], None], gone: bool
+@pytest.mark.parametrize(("happens", "gone"), ENDS, ids=["left", "hurried", "broken"])
+def test_end_of_a_request_is_told_and_decides_on_the_answer(
+    happens: Callable[[asyncio.Future[bool]], None], gone: bool
 ) -> None:
-    """Not if there is an answer, or it is only to return."""
+    """Whoever is told sees to the answer; a request that only is to return has not gone."""
 
     async def test() -> None:
         request, answer = Request(), asyncio.get_running_loop().create_future()
-        waiting = asyncio.ensure_future(wait_for(answer, request))
+        waiting = asyncio.ensure_future(wait_for(answer, request, answer.set_result))
         await asyncio.sleep(0)
-        happens(answer, request.end)
+        happens(request.end)
         assert await asyncio.wait_for(waiting, 5) is gone
+
+    asyncio.run(test())
+
+
+def test_answer_that_is_there_first_counts() -> None:
+    """The request is not waited for any longer, and nobody is told of its end."""
+
+    async def test() -> None:
+        request, answer = Request(), asyncio.get_running_loop().create_future()
+        told: list[bool] = []
+        waiting = asyncio.ensure_future(wait_for(answer, request, told.append))
+        await asyncio.sleep(0)
+        answer.set_result(b"")
+        assert await asyncio.wait_for(waiting, 5) == b""
+        await asyncio.sleep(0)
+        assert (request.end.cancelled(), told) == (True, [])
 
     asyncio.run(test())

@@ -55,6 +55,13 @@ def test_answer_of_a_middleware_refuses() -> None:
     assert caught.value.status == 401
 
 
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "\0", "\u20ac"])
+def test_answer_that_would_break_the_head_is_a_failure(value: str) -> None:
+    """What a peer sent may have come into a header: it must not add one, or end the head."""
+    with pytest.raises(ValueError, match="Location"):
+        asyncio.run(rewrite(Changes(Reply(302, [("Location", value)])), dict(HANDSHAKE)))
+
+
 @pytest.mark.parametrize(
     ("environ", "needed"),
     [

@@ -11,6 +11,7 @@ import raw
 import serving
 from raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_body, frame
 
+from carboy.config import Config
 from carboy.runtime.message import Message
 from carboy.transports import websocket as module
 from carboy.transports import wire
@@ -80,7 +81,7 @@ VIOLATIONS = {
         1009,
     ),
     "too many fragments": (
-        frame(TEXT, b"4", fin=False) + frame(CONTINUATION, b"", fin=False) * module.MAX_FRAGMENTS,
+        frame(TEXT, b"4", fin=False) + frame(CONTINUATION, b"", fin=False) * Config().max_fragments,
         1009,
     ),
     "text that is not UTF-8": (frame(TEXT, b'42["tell","' + BAD_UTF8 + b'"]'), 1007),

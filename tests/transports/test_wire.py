@@ -12,8 +12,7 @@ import pytest
 import raw
 
 from carboy.runtime.log import Log
-from carboy.transports.websocket import QuietLogger
-from carboy.transports.wire import ANY_KEY, RETAINED_BUFFER, Wire
+from carboy.transports.wire import ANY_KEY, RETAINED_BUFFER, QuietLogger, Wire
 
 
 class Rider(picows.WSListener):
@@ -61,9 +60,9 @@ class Line:
         return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.far, 65536), raw.SECONDS)
 
 
-async def connect() -> Line:
-    """Hand one end of a pair of Unix sockets to picows."""
-    near, far = socket.socketpair()
+async def connect(*, tcp: bool = False) -> Line:
+    """Hand one end of a pair of sockets to picows, of Unix sockets if nothing else is said."""
+    near, far = tcp_pair() if tcp else socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
     loop = asyncio.get_running_loop()
@@ -76,11 +75,18 @@ async def connect() -> Line:
     return line
 
 
-def driven(test: Any) -> None:
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Return an accepted connection and its other end, as a server makes one that is not asyncio's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = socket.create_connection(listener.getsockname())
+        return listener.accept()[0], far
+
+
+def driven(test: Any, **options: Any) -> None:
     """Run a coroutine with a line."""
 
     async def run() -> None:
-        line = await connect()
+        line = await connect(**options)
         try:
             await asyncio.wait_for(test(line), raw.SECONDS)
         finally:
@@ -104,6 +110,18 @@ def test_wire_takes_tcp_options_on_a_unix_socket() -> None:
         assert line.wire.get_extra_info("nothing", 1) == 1
 
     driven(test)
+
+
+def test_wire_delays_no_packet_of_tcp() -> None:
+    """A short frame goes out at once, also on a socket that another server has accepted."""
+
+    async def test(line: Line) -> None:
+        real = line.wire.inner.get_extra_info("socket")
+        assert real.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        await line.send(raw.frame(raw.TEXT, b"hello"))
+        assert line.rider.frames == [b"hello"]
+
+    driven(test, tcp=True)
 
 
 def test_wire_reads_what_came_with_the_head() -> None:

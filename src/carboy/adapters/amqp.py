@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -18,9 +19,12 @@ from pamqp.commands import Basic
 
 from carboy.adapters.broker_driver import BrokerDriver
 from carboy.adapters.broker_url import BrokerURL
-from carboy.adapters.channel_names import split_node
+from carboy.adapters.channel_names import legal_name, split_node
 
 PORTS = {"amqp": 5672, "amqps": 5671}
+ALSO_LEGAL = b":@#,/"
+"""What the library takes in the name of an exchange besides the usual."""
+
 PROPERTIES = Basic.Properties(content_type="text/plain", content_encoding="utf-8", delivery_mode=1)
 
 
@@ -28,8 +32,8 @@ class AMQPDriver(BrokerDriver):
     """Carries messages over an AMQP broker.
 
     Args:
-        url: `amqp://`, `amqps://` (TLS) or `pyamqp://`, with the virtual host as its path. Of several hosts the
-            first that answers is taken.
+        url: `amqp://`, `amqps://` (TLS) or `pyamqp://`, with the virtual host as its path. Of several hosts
+            the first that answers is taken.
         timeout: see `BrokerDriver`.
         options: arguments of the library's connection.
     """
@@ -46,8 +50,8 @@ class AMQPDriver(BrokerDriver):
         self._declared.clear()
         self._connection = await self._connect()
         self._channel = channel = await self._connection.channel(publisher_confirms=True)
-        # Exclusive, so that it ends with the connection: what comes meanwhile is not waited for. A name of its
-        # own each time, since the broker may not have noticed yet that the last connection has ended.
+        # Exclusive, so that it ends with the connection: what comes meanwhile is not waited for. A name of
+        # its own each time, since the broker may not have noticed yet that the last connection has ended.
         self._queue = f"python-socketio.{uuid4()}"
         await channel.queue_declare(self._queue, exclusive=True)
         for name in channels:
@@ -60,10 +64,8 @@ class AMQPDriver(BrokerDriver):
     async def _connect(self) -> AbstractConnection:
         addresses = self._addresses()
         for address in addresses[:-1]:
-            try:
+            with suppress(aiormq.AMQPConnectionError):
                 return await aiormq.connect(address, **self._options)
-            except aiormq.AMQPConnectionError:
-                continue
         return await aiormq.connect(addresses[-1], **self._options)
 
     def _addresses(self) -> list[str]:
@@ -77,14 +79,15 @@ class AMQPDriver(BrokerDriver):
         ]
 
     async def _exchange(self, channel: AbstractChannel, name: str) -> tuple[str, str]:
-        """Returns the exchange and the routing key of a channel, and makes sure that the exchange is there."""
-        exchange, node = split_node(name)
+        """Returns the exchange and the routing key of a channel, and sees to it that this is there."""
+        base, node = split_node(name)
+        exchange = legal_name(base, ALSO_LEGAL)
         if exchange not in self._declared:
             await channel.exchange_declare(exchange, exchange_type="fanout" if node is None else "direct")
             self._declared.add(exchange)
         return exchange, node or ""
 
-    def _take(self, message: DeliveredMessage) -> None:
+    async def _take(self, message: DeliveredMessage) -> None:
         self._deliver(message.body)
 
     async def _until_closed(self, closing: Any) -> None:
@@ -101,9 +104,7 @@ class AMQPDriver(BrokerDriver):
         for name, body in messages:
             exchange, routing_key = targets[name]
             sending.append(
-                channel.basic_publish(
-                    body, exchange=exchange, routing_key=routing_key, properties=PROPERTIES, wait=False
-                )
+                channel.basic_publish(body, exchange=exchange, routing_key=routing_key, properties=PROPERTIES)
             )
         await asyncio.gather(*sending)
 

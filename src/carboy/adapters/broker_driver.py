@@ -9,24 +9,30 @@ from __future__ import annotations
 import asyncio
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from carboy.adapters.broker_url import BrokerURL
 from carboy.exceptions import BrokerError
 
 # What the text of an error tells, and what to do about it. The first that is found counts.
 HINTS = (
-    (r"certificate|ssl|tls|WRONG_VERSION", "check the certificates, and whether the broker speaks TLS on this port"),
+    (
+        r"certificate|ssl|tls|wrong.?version",
+        "check the certificates, and whether the broker speaks TLS on this port",
+    ),
     (
         r"auth|password|credential|access.?refused|WRONGPASS|NOAUTH|NOPERM|denied|not allowed|permission",
         "check the user name and the password in the URL, and what that user may do",
     ),
     (r"name or service|name resolution|getaddrinfo|nodename|no address", "check the host name in the URL"),
     (r"no such file|ENOENT", "check the path in the URL, and that the broker runs"),
-    (r"refused|unreachable|no route|unable to connect|bootstrap|no servers", "check that it runs at this host and port"),
+    (
+        r"refused|unreachable|not ready|no route|connect call failed|unable to connect|bootstrap|no servers",
+        "check that it runs at this host and port",
+    ),
     (r"no answer|timed? ?out", "check that it runs, the host and port, and that no firewall drops packets"),
-    (r"too large|max.?payload|MessageSizeTooLarge", "raise the size that the broker allows for one message"),
+    (r"too large|max.*payload|MessageSizeTooLarge", "raise the size that the broker allows for one message"),
 )
 
 
@@ -62,7 +68,9 @@ class BrokerDriver(ABC):
         except BaseException as error:
             self._fail(error)
             await self._give_up()
-            self._raise_unless_interrupted(error)
+            if isinstance(error, Exception):
+                raise BrokerError(self._error) from None  # what it came from may quote the password
+            raise
         self._spawn(self._watch())
 
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
@@ -73,7 +81,9 @@ class BrokerDriver(ABC):
             await self._in_time(self._send(messages), self._timeout)
         except BaseException as error:  # also when cancelled: the answers that were not read would mislead
             self._fail(error)
-            self._raise_unless_interrupted(error)
+            if isinstance(error, Exception):
+                raise BrokerError(self._error) from None
+            raise
 
     async def receive(self) -> Sequence[bytes]:
         """Waits for messages."""
@@ -124,14 +134,15 @@ class BrokerDriver(ABC):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs something beside the connection, as long as that lasts; its failure is the connection's."""
-        self._tasks.append(asyncio.ensure_future(self._guard(work)))
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
 
-    async def _guard(self, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except Exception as error:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
             self._fail(error)
 
     async def _watch(self) -> None:
@@ -145,7 +156,7 @@ class BrokerDriver(ABC):
                 if not self._heard:  # else the answer waits behind many messages
                     raise
 
-    async def _in_time(self, work: Awaitable[None], seconds: float) -> None:
+    async def _in_time(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
         try:
             await asyncio.wait_for(work, seconds)
         except asyncio.TimeoutError:  # not the builtin one before Python 3.11
@@ -157,15 +168,18 @@ class BrokerDriver(ABC):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        with suppress(Exception):  # it may be gone already, which is what is wanted
-            await self._in_time(self._end(), self._timeout)
-
-    def _raise_unless_interrupted(self, error: BaseException) -> None:
-        if isinstance(error, Exception):
-            raise BrokerError(self._error) from None  # a library's error may quote the URL with its password
-        raise error
+        # A task of its own: a library that is cut off may fail in any way, and even raise a CancelledError.
+        ending = asyncio.ensure_future(self._end())
+        await asyncio.wait([ending], timeout=self._timeout)
+        if ending.cancel():
+            await asyncio.wait([ending])
+        elif not ending.cancelled():
+            ending.exception()  # it may be gone already, which is what is wanted
 
     def _describe(self, error: BaseException) -> str:
         text = self.url.without_secrets(str(error).strip().rstrip(".") or type(error).__name__)
-        hint = next((hint for found, hint in HINTS if re.search(found, text, re.IGNORECASE)), None)
+        reasons = (
+            f"{text} {error.__cause__ or error.__context__}"  # some libraries keep the reason to themselves
+        )
+        hint = next((hint for found, hint in HINTS if re.search(found, reasons, re.IGNORECASE)), None)
         return f"{self.url}: {text}" + (f"; {hint}" if hint else "")

@@ -49,9 +49,9 @@ class BrokerURL:
         try:
             parts = urlsplit(url)
         except ValueError:
-            raise ConfigurationError(f"The {scheme}:// URL of the message queue cannot be read. {ENCODE}") from None
+            raise _unreadable(scheme, "cannot be read") from None
         if "@" in parts.path + parts.query or parts.fragment:
-            raise ConfigurationError(f"The {scheme}:// URL of the message queue ends in the wrong place. {ENCODE}")
+            raise _unreadable(scheme, "has an @ or a # where none can be")
         return cls._of(parts)
 
     @classmethod
@@ -101,6 +101,8 @@ def _host_and_port(text: str, scheme: str) -> tuple[str, int | None]:
 def _port(text: str, scheme: str) -> int:
     if text.isdecimal() and 0 < int(text) < 65536:
         return int(text)
-    raise ConfigurationError(
-        f"The {scheme}:// URL of the message queue has a port that is not a number from 1 to 65535. {ENCODE}"
-    )
+    raise _unreadable(scheme, "has a port that is not a number from 1 to 65535")
+
+
+def _unreadable(scheme: str, what: str) -> ConfigurationError:
+    return ConfigurationError(f"The {scheme}:// URL of the message queue {what}. {ENCODE}")

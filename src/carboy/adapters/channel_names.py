@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _OF_NODE = re.compile(r"(?P<base>.+)\.(?P<node>[0-9a-f]{32})")
-_NOT_LEGAL = re.compile(rb"[^A-Za-z0-9._-]|_(?=[0-9A-F]{2})|^\.|\.$|(?<=\.)\.")
+_NOT_LEGAL = re.compile(rb"[^A-Za-z0-9._-]|_(?=x[0-9a-f]{2})|^\.|\.$|(?<=\.)\.")
 
 
 def split_node(channel: str) -> tuple[str, str | None]:
@@ -21,10 +21,17 @@ def split_node(channel: str) -> tuple[str, str | None]:
     return (f"{found['base']}.nodes", found["node"]) if found else (channel, None)
 
 
-def legal_name(channel: str) -> str:
+def legal_name(channel: str, also: bytes = b"") -> str:
     """Returns a name of letters, digits, dots, `_` and `-`, without an empty part between dots.
 
-    Names that are like this already stay as they are. In others each byte that is not allowed becomes `_` and
-    two hexadecimal digits, and so does a `_` that could be taken for one of these: no two channels meet.
+    Names that are like this already stay as they are. In others each byte that is not allowed becomes `_x2f_`
+    with its two hexadecimal digits, and so does a `_` that could be taken for the first of these: no two
+    channels get one name.
+
+    Args:
+        channel: the channel.
+        also: further characters that are allowed.
     """
-    return _NOT_LEGAL.sub(lambda byte: b"_%02X" % ord(byte[0]), channel.encode()).decode()
+    return _NOT_LEGAL.sub(
+        lambda found: found[0] if found[0] in also else b"_x%02x_" % ord(found[0]), channel.encode()
+    ).decode()

@@ -45,8 +45,8 @@ def make_driver(url: str, options: Mapping[str, Any] | None = None) -> Driver:
         options: `timeout`, in seconds, and what the driver hands to its library.
 
     Raises:
-        ConfigurationError: if the URL cannot be right, no driver has its scheme, or the driver's library is not
-            installed.
+        ConfigurationError: if the URL cannot be right, no driver has its scheme, or the driver's library is
+            not installed.
     """
     broker = BrokerURL.parse(url)
     kind = _KIND_OF.get(broker.scheme)
@@ -55,8 +55,9 @@ def make_driver(url: str, options: Mapping[str, Any] | None = None) -> Driver:
     try:
         module = import_module(f"carboy.adapters.{kind.extra}")
     except ModuleNotFoundError as error:
+        install = f'pip install "carboy[{kind.extra}]"'
         raise ConfigurationError(
-            f'{broker.scheme}:// needs {error.name}, which is not installed: pip install "carboy[{kind.extra}]"'
+            f"{broker.scheme}:// needs {error.name}, which is not installed: {install}"
         ) from None
     others = dict(options or {})
     timeout = others.pop("timeout", TIMEOUT)

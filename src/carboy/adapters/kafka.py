@@ -1,4 +1,4 @@
-"""The driver for Kafka: a topic for each channel, read from its end by every process, without a consumer group.
+"""The driver for Kafka: a topic for each channel, which each process reads from its end, in no group.
 
 The channels of single nodes share one topic, whose records' keys are the nodes. All that is published goes to
 partition 0: Kafka keeps an order only inside a partition.
@@ -6,10 +6,12 @@ partition 0: Kafka keeps an order only inside a partition.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from carboy.adapters.broker_driver import BrokerDriver
 from carboy.adapters.broker_url import BrokerURL
@@ -35,7 +37,7 @@ class KafkaDriver(BrokerDriver):
             "bootstrap_servers": [
                 f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in url.addresses(PORT)
             ],
-            "request_timeout_ms": int(timeout * 1000),
+            "request_timeout_ms": int(timeout * 500),  # what it has begun must end before our own deadline
             **_login(url),
             **options,
         }
@@ -45,9 +47,18 @@ class KafkaDriver(BrokerDriver):
 
     async def _open(self, channels: Sequence[str]) -> None:
         self._producer = AIOKafkaProducer(acks=1, max_request_size=NO_LIMIT, **self._options)
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except KafkaConnectionError as error:
+            if self.url.username is None:
+                raise
+            raise ConnectionError(f"{error}, or the user name and password are refused") from None
         self._consumer = consumer = AIOKafkaConsumer(
-            group_id=None, enable_auto_commit=False, auto_offset_reset="latest", **self._options
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            fetch_max_wait_ms=min(500, int(self._timeout * 250)),  # a probe waits behind it
+            **self._options,
         )
         await consumer.start()
         self._partitions = [
@@ -65,7 +76,8 @@ class KafkaDriver(BrokerDriver):
         while True:
             for records in (await consumer.getmany(timeout_ms=60_000)).values():
                 for record in records:
-                    if (record.topic, record.key) in addresses or (record.topic, None) in addresses:
+                    to_us = (record.topic, record.key) in addresses or (record.topic, None) in addresses
+                    if to_us and record.value is not None:
                         self._deliver(record.value)
 
     async def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:
@@ -82,11 +94,13 @@ class KafkaDriver(BrokerDriver):
         await self._consumer.end_offsets(self._partitions)
 
     async def _end(self) -> None:
-        clients = [self._consumer, self._producer]
+        consumer, producer = self._consumer, self._producer
         self._consumer = self._producer = None
-        for client in clients:
-            if client is not None:
-                await client.stop()
+        if consumer is not None:
+            await asyncio.wait([asyncio.ensure_future(consumer.stop())])
+            await consumer._client.close()  # noqa: SLF001  # `stop` may have been cut short by what it cancels
+        if producer is not None:
+            await producer.stop()
 
 
 def _address(channel: str) -> tuple[str, bytes | None]:

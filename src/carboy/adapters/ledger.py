@@ -12,6 +12,12 @@ from collections import deque
 MAX_HELD = 10_000
 """Messages of one sender that wait for an earlier one, at most."""
 
+MAX_HELD_BYTES = 64 * 1024 * 1024
+"""Bytes that they have together, at most."""
+
+ASK_AGAIN = 1.0
+"""Seconds after which a missing message is asked for again, if none of those asked for has come."""
+
 PATIENCE = 5.0
 """Seconds that a missing message is waited for; then it counts as lost."""
 
@@ -22,23 +28,20 @@ class Sent:
     Args:
         max_messages: how many are kept.
         max_bytes: bytes that they have together.
+        last: the number before the first.
     """
 
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
+    def __init__(self, max_messages: int, max_bytes: int, last: int = 0) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: deque[tuple[int, bytes]] = deque()
-        self.last = 0
+        self.last = last
 
-    def next_number(self) -> int:
-        """Returns the number of the message that is sent next."""
+    def keep(self, message: bytes) -> None:
+        """Counts a message and keeps it, and lets go of the oldest beyond the bounds."""
         self.last += 1
-        return self.last
-
-    def keep(self, number: int, message: bytes) -> None:
-        """Keeps a message that may be asked for, and lets go of the oldest beyond the bounds."""
-        self._kept.append((number, message))
+        self._kept.append((self.last, message))
         self._bytes += len(message)
         while len(self._kept) > self._max_messages or self._bytes > self._max_bytes:
             self._bytes -= len(self._kept.popleft()[1])
@@ -62,15 +65,16 @@ class Heard:
 
     Attributes:
         lost: messages that never came.
-        asked: the missing ones that the sender was asked for, or None.
     """
 
     def __init__(self) -> None:
         self.lost = 0
-        self.asked: tuple[int, int] | None = None
         self._last: int | None = None  # up to here nothing is missing
         self._noted = 0  # the sender is known to have come so far
+        self._asked = 0  # what is missing was asked for so far
         self._held: dict[int, bytes] = {}
+        self._held_bytes = 0
+        self._first_held = 0  # the lowest of them
         self._waiting_since: float | None = None
 
     def take(self, number: int, message: bytes, now: float) -> list[bytes]:
@@ -90,10 +94,12 @@ class Heard:
             self._last = number
             self._review(now, progress=True)
             return [message]
-        if number > self._last:
-            self._held.setdefault(number, message)
+        if number > self._last and number not in self._held:
+            self._hold(number, message)
         delivered = self._deliver(now)
-        return delivered + self.give_up(now) if len(self._held) > MAX_HELD else delivered
+        while len(self._held) > MAX_HELD or self._held_bytes > MAX_HELD_BYTES:
+            delivered += self.give_up(now)
+        return delivered
 
     def note(self, number: int, now: float) -> None:
         """Takes note that the sender has come to a number, which may show that something is missing."""
@@ -102,12 +108,14 @@ class Heard:
         self._noted = max(number, self._noted)
         self._review(now, progress=False)
 
-    def missing(self) -> tuple[int, int] | None:
-        """Returns the first and the last number of the first messages that have not come, or None."""
-        if self._last is None:
+    def to_ask(self) -> tuple[int, int] | None:
+        """Returns the first and the last number of what is missing and was not asked for yet, or None."""
+        missing = self._missing()
+        if missing is None or missing[1] <= self._asked:
             return None
-        end = min(self._held) - 1 if self._held else self._noted
-        return (self._last + 1, end) if end > self._last else None
+        first = max(missing[0], self._asked + 1)
+        self._asked = missing[1]
+        return first, missing[1]
 
     def skip(self, first: int, now: float) -> list[bytes]:
         """Takes note that the sender has nothing before a number any more.
@@ -121,26 +129,70 @@ class Heard:
         """
         if self._last is None or first - 1 <= self._last:
             return []
-        early = [self._held.pop(number) for number in sorted(self._held) if number < first]
+        early = [self._release(number) for number in sorted(self._held) if number < first]
         self.lost += first - 1 - self._last - len(early)
         self._last = first - 1
         return early + self._deliver(now)
 
     def give_up(self, now: float) -> list[bytes]:
-        """Goes on without what is missing, and returns what is to be delivered now."""
-        missing = self.missing()
+        """Goes on without what is missing next, and returns what is to be delivered now."""
+        missing = self._missing()
         return [] if missing is None else self.skip(missing[1] + 1, now)
 
-    def is_overdue(self, now: float) -> bool:
-        """Tells whether something has been waited for too long."""
-        return self._waiting_since is not None and now - self._waiting_since >= PATIENCE
+    def end(self, now: float) -> list[bytes]:
+        """Gives up on all that is missing, and returns what is to be delivered now."""
+        delivered: list[bytes] = []
+        while self._missing() is not None:
+            delivered += self.give_up(now)
+        return delivered
+
+    def tick(self, now: float) -> list[bytes]:
+        """Gives up on what has been missing for too long.
+
+        Args:
+            now: seconds of the same clock.
+
+        Returns:
+            What is to be delivered now.
+        """
+        if self._waiting_since is None:
+            return []
+        waited = now - self._waiting_since
+        if waited >= ASK_AGAIN:
+            self._asked = 0
+        return self.give_up(now) if waited >= PATIENCE else []
+
+    def resume(self, now: float) -> None:
+        """Begins to wait anew: what was asked for, or the answer, may have been lost."""
+        self._asked = 0
+        if self._waiting_since is not None:
+            self._waiting_since = now
+
+    def _missing(self) -> tuple[int, int] | None:
+        """Returns the first and the last number of the first messages that have not come, or None."""
+        if self._last is None:
+            return None
+        end = self._first_held - 1 if self._held else self._noted
+        return (self._last + 1, end) if end > self._last else None
+
+    def _hold(self, number: int, message: bytes) -> None:
+        self._first_held = min(self._first_held, number) if self._held else number
+        self._held[number] = message
+        self._held_bytes += len(message)
+
+    def _release(self, number: int) -> bytes:
+        message = self._held.pop(number)
+        self._held_bytes -= len(message)
+        return message
 
     def _deliver(self, now: float) -> list[bytes]:
         assert self._last is not None
         delivered = []
         while self._last + 1 in self._held:
             self._last += 1
-            delivered.append(self._held.pop(self._last))
+            delivered.append(self._release(self._last))
+        if self._held and self._first_held <= self._last:
+            self._first_held = min(self._held)
         self._review(now, progress=bool(delivered))
         return delivered
 

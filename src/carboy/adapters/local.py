@@ -6,11 +6,12 @@ A client's own room, named by its sid, is never stored: the index of sids is tha
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Collection, Hashable, Iterable
 from typing import Generic, Protocol, TypeVar
 
-from carboy.exceptions import NotConnectedError
+from carboy.exceptions import LimitError, NotConnectedError
 
 Room = Hashable
 
@@ -64,9 +65,14 @@ class _Namespace(Generic[MemberType]):
 
 
 class LocalAdapter(Generic[MemberType]):
-    """The members of all namespaces of this process."""
+    """The members of all namespaces of this process.
 
-    def __init__(self) -> None:
+    Args:
+        max_rooms: rooms that one client may be in, without its own.
+    """
+
+    def __init__(self, max_rooms: int = sys.maxsize) -> None:
+        self._max_rooms = max_rooms
         self._lock = threading.Lock()
         self._namespaces: dict[str, _Namespace[MemberType]] = {}
 
@@ -109,6 +115,7 @@ class LocalAdapter(Generic[MemberType]):
         Raises:
             ValueError: if the room is another client's own.
             NotConnectedError: if no such client is connected.
+            LimitError: if it is in too many.
         """
         with self._lock:
             member, found = self._member(namespace, sid)
@@ -116,6 +123,8 @@ class LocalAdapter(Generic[MemberType]):
                 return
             if room in found.members:
                 raise ValueError("cannot enter a sid room: it belongs to the client with that sid alone")
+            if len(member.rooms) >= self._max_rooms:
+                raise LimitError(f"the client is in {self._max_rooms} rooms already", "max_rooms")
             member.rooms.add(room)
             found.rooms.setdefault(room, {})[member] = None
             found.snapshots.pop(room, None)

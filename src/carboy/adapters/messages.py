@@ -143,12 +143,13 @@ def write_rooms(rooms: Iterable[Any] | None) -> Any:
     """
     if rooms is None:
         return None
-    named = [_room(room) for room in rooms]
+    # None is a room here, and elsewhere means everybody: nobody elsewhere is in it.
+    named = [_room(room) for room in rooms if room is not None]
     return named[0] if len(named) == 1 else named
 
 
 def _room(room: Any) -> Any:
-    if not isinstance(room, _ROOM_TYPES):
+    if not isinstance(room, _ROOM_TYPES) or room != room:  # noqa: PLR0124  (not a number would be null)
         raise TypeError(f"the room {room!r} cannot be named to other processes: use text or a number")
     return room
 

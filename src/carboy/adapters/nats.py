@@ -1,14 +1,13 @@
 """The driver for NATS: a subject for each channel.
 
-The library's own way of connecting again is switched off: the bus does that, and tells it in the log. Messages
-of one channel keep their order; those of two channels of one process may overtake each other.
+The library's own way of connecting again is switched off: the bus does that, and tells it in the log.
+Messages of one channel keep their order; those of two channels of one process may overtake each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -41,8 +40,11 @@ class NATSDriver(BrokerDriver):
             **{
                 "connect_timeout": self._timeout,
                 "ping_interval": 3600,  # the watch over the connection sends its own
+                **self._login(),
                 **self._options,
                 "allow_reconnect": False,
+                "max_reconnect_attempts": 1,
+                "reconnect_time_wait": 0,
                 "error_cb": self._on_error,
                 "closed_cb": self._on_closed,
             },
@@ -52,13 +54,16 @@ class NATSDriver(BrokerDriver):
         await self._probe()
 
     def _servers(self) -> list[str]:
-        login = quote(self.url.username or "", safe="")
-        if self.url.password:
-            login += f":{quote(self.url.password, safe='')}"
         return [
-            f"{self.url.scheme}://{login}{'@' if login else ''}{f'[{host}]' if ':' in host else host}:{port}"
+            f"{self.url.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
             for host, port in self.url.addresses(PORT)
         ]
+
+    def _login(self) -> dict[str, str]:
+        user, password = self.url.username, self.url.password
+        if user is not None and password is None:
+            return {"token": user}
+        return {"user": user, "password": password} if user is not None and password is not None else {}
 
     async def _take(self, message: Msg) -> None:
         self._deliver(message.data)
@@ -77,7 +82,9 @@ class NATSDriver(BrokerDriver):
 
     async def _probe(self) -> None:
         assert self._client is not None
-        await self._client.flush(timeout=3600)  # until the server has answered a PING; who calls this has a deadline
+        await self._client.flush(
+            timeout=3600
+        )  # waits for the answer to a PING; who calls this has a deadline
 
     async def _end(self) -> None:
         client, self._client = self._client, None

@@ -51,6 +51,7 @@ class RedisDriver(BrokerDriver):
         self._options = {**self._common(), **_query_options(url), **_credentials(url), **options}
         for name in ("db", "ssl", "sentinel_kwargs"):
             self._options.pop(name, None)
+        self._class(**self._options)  # so that an option that there is not is told now
         self._service = _service(url) if kind == "redis+sentinel" else None
         self._is_socket_file = kind in {"unix", "redis+unix"}
         self._reading: Connection | None = None
@@ -69,28 +70,29 @@ class RedisDriver(BrokerDriver):
 
     async def _open(self, channels: Sequence[str]) -> None:
         make = await self._server()
-        self._reading, self._writing = make(), make()
-        await self._reading.connect()
-        await self._writing.connect()
-        await self._reading.send_command("SUBSCRIBE", *channels)
+        self._reading = reading = make()
+        self._writing = writing = make()
+        await reading.connect()
+        await writing.connect()
+        await reading.send_command("SUBSCRIBE", *channels)
         subscribed = 0
         while subscribed < len(channels):
-            subscribed += self._take(await self._reading.read_response())
-        self._spawn(self._read(self._reading))
+            subscribed += self._take(await reading.read_response())
+        self._spawn(self._read(reading))
 
     async def _read(self, connection: Connection) -> None:
-        # With messages in its buffer `read_response` returns without giving the loop away, so that each wake-up
-        # of the receiver finds all that one read from the socket has brought.
+        # With messages in its buffer `read_response` returns without giving the loop away, so that each
+        # wake-up of the receiver finds all that one read from the socket has brought.
         while True:
             self._take(await connection.read_response())
 
-    def _take(self, reply: list[bytes]) -> bool:
+    def _take(self, reply: Any) -> bool:
         """Takes what came to the subscriber; returns whether it was the answer to a subscription."""
         if reply[0] == b"message":
             self._deliver(reply[2])
         elif reply[0] == b"pong":
             self._ponged.set()
-        return reply[0] == b"subscribe"
+        return bool(reply[0] == b"subscribe")
 
     async def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:
         connection = self._writing
@@ -133,7 +135,7 @@ class RedisDriver(BrokerDriver):
         for host, port in addresses[:-1]:
             connection = self._class(host=host, port=port, **self._options)
             with suppress(RedisError, OSError):
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call,unused-ignore]
                 await connection.disconnect(nowait=True)
                 return host, port
         return addresses[-1]
@@ -144,7 +146,7 @@ class RedisDriver(BrokerDriver):
         for host, port in self.url.addresses(SENTINEL_PORT):
             sentinel = self._class(host=host, port=port, **self._sentinel_options)
             try:
-                await sentinel.connect()
+                await sentinel.connect()  # type: ignore[no-untyped-call,unused-ignore]
                 await sentinel.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
                 answer = await sentinel.read_response()
             except (RedisError, OSError) as error:
@@ -174,7 +176,7 @@ def _query_options(url: BrokerURL) -> dict[str, Any]:
 def _service(url: BrokerURL) -> str:
     parts = url.path.split("/")
     if len(parts) < 3 or not parts[2]:
-        raise ConfigurationError(f"{url} names no service: write {url.scheme}://host:port,host:port/0/service")
+        raise ConfigurationError(
+            f"{url} names no service: write {url.scheme}://host:port,host:port/0/service"
+        )
     return unquote(parts[2])
-
-

@@ -5,6 +5,7 @@ Must not know payloads (several packets in one body), sessions, or what a messag
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 
@@ -41,14 +42,22 @@ def encode_open(
     Returns:
         The packet, its five keys in the order in which Node writes them and its times in whole milliseconds.
     """
-    handshake = {
-        "sid": sid,
-        "upgrades": list(upgrades),
+    rest = _open_rest(tuple(upgrades), ping_interval, ping_timeout, max_payload)
+    return b'0{"sid":%b,%b' % (json.dumps(sid).encode(), rest)
+
+
+@functools.lru_cache(maxsize=16)
+def _open_rest(
+    upgrades: tuple[str, ...], ping_interval: float, ping_timeout: float, max_payload: int
+) -> bytes:
+    """Encodes what the packets of all sessions have in common."""
+    rest = {
+        "upgrades": upgrades,
         "pingInterval": _milliseconds(ping_interval),
         "pingTimeout": _milliseconds(ping_timeout),
         "maxPayload": max_payload,
     }
-    return b"0" + json.dumps(handshake, separators=(",", ":")).encode()
+    return json.dumps(rest, separators=(",", ":")).encode()[1:]
 
 
 def frame_text(payload: bytes) -> bytes:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from carboy.exceptions import RequestError
@@ -24,8 +23,7 @@ _HTTP_VERSION = re.compile(r"HTTP/([0-9])(?:\.([0-9]))?")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What a request says about itself.
 
     Attributes:
@@ -174,7 +172,10 @@ def check_websocket_handshake(environ: Mapping[str, Any]) -> str:
 
 
 def _has_token(environ: Mapping[str, Any], header: str, token: str) -> bool:
-    return token in (item.strip() for item in environ.get(header, "").lower().split(","))
+    value: str | None = environ.get(header)
+    if value is None:  # of most requests
+        return False
+    return token in (item.strip() for item in value.lower().split(","))
 
 
 def _index(text: str | None) -> int | None:

@@ -46,6 +46,8 @@ import enum
 class SessionState(enum.Enum):
     """Where a session stands."""
 
+    __hash__ = object.__hash__  # by identity; that of Enum is a call of Python
+
     POLLING = enum.auto()
     """Carried by long-polling, no candidate."""
     PROBING = enum.auto()
@@ -62,6 +64,8 @@ class SessionState(enum.Enum):
 
 class SessionInput(enum.Enum):
     """What happens to a session."""
+
+    __hash__ = object.__hash__  # by identity; that of Enum is a call of Python
 
     CANDIDATE_ATTACHED = enum.auto()
     """A websocket came with the sid of this session."""

@@ -115,8 +115,13 @@ class ASGIApplication:
     async def _elsewhere(self, other: Application, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await other(scope, receive, send)
-        except asyncio.CancelledError:
-            if not self.endpoint.closing or scope["type"] != "http":
+        except (asyncio.CancelledError, RuntimeError) as error:
+            # The latter comes from the pool of threads when the interpreter has begun to end, as it does
+            # below a reloader while this serves on.
+            ends = (
+                self.endpoint.closing if isinstance(error, asyncio.CancelledError) else _has_no_threads(error)
+            )
+            if not ends or scope["type"] != "http":
                 raise
             with contextlib.suppress(Exception):  # it may have answered in part
                 await _send_reply(
@@ -198,6 +203,10 @@ class ASGIApplication:
         )  # the other application has no lifespan, but we have
         await hear()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _has_no_threads(error: RuntimeError) -> bool:
+    return str(error).startswith("cannot schedule new futures after")
 
 
 async def _send_reply(reply: Reply, send: Send) -> None:

@@ -7,16 +7,19 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
+from carboy.front.accepting import Accepting
 from carboy.front.asgi import ASGIApplication
 from carboy.front.background import cancel_all
 from carboy.front.green_threads import refuse_green_threads
-from carboy.front.websocket_door import HTTPProtocol, websocket_class
+from carboy.front.http_protocol import http_class
+from carboy.front.websocket_door import WebSocketDoor
 from carboy.front.workers.masters import Master
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
@@ -70,12 +73,13 @@ class EmbeddedServer:
         self._wsgi = WSGIMiddleware(wsgi_app, workers=http_threads)
         other: Any = self._wsgi
         application = ASGIApplication(server, other, middleware=middleware, alone=True)
+        accepting = Accepting(server.log)
         settings: dict[str, Any] = {
             "host": host,
             "port": port,
             "uds": uds,
-            "ws": websocket_class(server, application.endpoint),
-            "http": HTTPProtocol,
+            "ws": WebSocketDoor,  # which the class for HTTP makes itself
+            "http": http_class(server, application.endpoint, accepting.accepted),
             "lifespan": "off",  # draining starts before the connections are closed, see _Uvicorn
             "log_level": "info" if access_log else "warning",
             "access_log": access_log,
@@ -88,7 +92,7 @@ class EmbeddedServer:
         if ssl_context is not None:
             config.load()
             config.ssl = ssl_context
-        self._uvicorn = _Uvicorn(config, server, application, shutdown_timeout, started, master)
+        self._uvicorn = _Uvicorn(config, server, application, accepting, shutdown_timeout, started, master)
         self._sockets: list[socket.socket] | None = None
         self._error: BaseException | None = None
 
@@ -152,6 +156,7 @@ class _Uvicorn(uvicorn.Server):
         config: uvicorn.Config,
         server: Server,
         application: ASGIApplication,
+        accepting: Accepting,
         timeout: float,
         started: Callable[[int], None] | None,
         master: Master | None,
@@ -161,6 +166,7 @@ class _Uvicorn(uvicorn.Server):
         self._endpoint = application.endpoint
         self._group = application.group
         self._master = master
+        self._accepting = accepting
         self._timeout = timeout
         self._when_started = started
 
@@ -185,13 +191,23 @@ class _Uvicorn(uvicorn.Server):
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
+        if self.started:
+            self._accepting.begin(self.servers, self._listen)
         if self.started and self._when_started is not None:
             name = self.servers[0].sockets[0].getsockname()
             self._when_started(name[1] if isinstance(name, tuple) else 0)
 
+    async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer:
+        config = self.config
+        protocol: Any = config.http_protocol_class
+        make = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(make, sock=listener, ssl=config.ssl, backlog=config.backlog)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends sessions, requests and connections, within the time that is given; at once if forced."""
         deadline = monotonic() + self._timeout
+        self._accepting.end()
         for server in self.servers:
             server.close()
         self._endpoint.closing = True

@@ -10,7 +10,8 @@ from typing import Any
 from carboy.runtime.connection import Connection
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint
-from carboy.transports.websocket import QuietLogger, take_over
+from carboy.transports.websocket import take_over
+from carboy.transports.wire import QuietLogger
 
 
 class FastLane:

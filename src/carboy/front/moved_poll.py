@@ -9,6 +9,9 @@ from typing import Any
 from carboy.front.http_text import response_head
 from carboy.transports.rewriting import Reply
 
+TAKE_TIME = 60.0
+"""Seconds that a peer is given to take its answer."""
+
 
 class MovedPoll(asyncio.Protocol):
     """One poll.
@@ -22,6 +25,7 @@ class MovedPoll(asyncio.Protocol):
         self._task = task
         self._left = left
         self._transport: Any = None
+        self._cut: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the connection."""
@@ -30,6 +34,8 @@ class MovedPoll(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Takes note that the peer has gone, or that all is said."""
+        if self._cut is not None:
+            self._cut.cancel()
         if not self._task.done():
             self._left()
 
@@ -39,3 +45,4 @@ class MovedPoll(asyncio.Protocol):
         reply = Reply(503) if task.cancelled() else task.result()
         self._transport.write(response_head(reply) + reply.body)
         self._transport.close()
+        self._cut = asyncio.get_running_loop().call_later(TAKE_TIME, self._transport.abort)

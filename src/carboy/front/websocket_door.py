@@ -1,171 +1,111 @@
-"""The embedded server's door for websockets: uvicorn hands the connection over, the fast lane takes it.
+"""The embedded server's connections: uvicorn reads HTTP, the fast lane takes over at the upgrade.
 
-uvicorn makes a `WebSocketDoor` for each upgrade (its option `ws`), calls `connection_made`, feeds the head of
-the request as bytes, and only then sets it as the protocol of the transport; hence nothing is decided before
-the next round of the loop.
+Engine.IO requests take the fast path of `direct_requests.py`; this module knows uvicorn, and no answer.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import sys
-from asyncio import BaseTransport, Protocol
-from collections.abc import Callable
+from asyncio import BaseTransport
 from typing import Any
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from carboy.exceptions import RequestError
-from carboy.front.environ import environ_of_head
+from carboy.front.direct_requests import Door
+from carboy.front.eager import EagerRun
+from carboy.front.environ import Environ
 from carboy.front.http_text import response_head
 from carboy.front.workers.pump import Pump
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint, Session
 from carboy.transports.other_worker import OtherWorker
 from carboy.transports.rewriting import Reply
-from carboy.transports.websocket import QuietLogger, take_over
-
-MAX_HEAD = 128 * 1024
-"""Bytes of a request line and headers; the parser itself would take any number."""
+from carboy.transports.websocket import take_over
+from carboy.transports.wire import QuietLogger
 
 
-class HTTPProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, with a bound on heads, which loses no byte behind the head of an upgrade.
-
-    Header names with an underscore are dropped: WSGI environments merge them with those that have a hyphen.
-    """
-
-    _chunk = b""
-    _head_size: int | None = None  # of the head that is being read, in further chunks than its first
-
-    def data_received(self, data: bytes) -> None:
-        """Takes bytes of requests."""
-        within_head = self._head_size is not None
-        self._chunk = data
-        try:
-            super().data_received(data)
-        finally:
-            self._chunk = b""
-        if within_head and self._head_size is not None:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD and not self.transport.is_closing():
-                self.transport.write(response_head(Reply(431)))
-                self.transport.close()
-
-    def on_message_begin(self) -> None:
-        """Begins to count the head (called by the parser, as what follows)."""
-        self._head_size = 0
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header, unless a WSGI environment could not tell it from another."""
-        if b"_" not in name:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Stops to count."""
-        self._head_size = None
-        super().on_headers_complete()
-
-    def handle_websocket_upgrade(self) -> None:
-        """Hands the connection over, with what the peer sent without waiting for the answer."""
-        upgrade = sys.exc_info()[1]  # uvicorn calls this where it handles the parser's exception
-        early = self._chunk[upgrade.args[0] :] if isinstance(upgrade, httptools.HttpParserUpgrade) else b""
-        super().handle_websocket_upgrade()
-        door = self.transport.get_protocol()
-        if isinstance(door, WebSocketDoor):
-            door.early = early
-
-
-class WebSocketDoor(Protocol):
+class WebSocketDoor(Door):
     """One connection on its way from uvicorn to the fast lane.
 
     Args:
         server: the server.
         endpoint: checks handshakes.
         logger: where broken peers are told.
-        connections: uvicorn's set of connections, which a stop waits for.
-        root_path: where the application is mounted.
+        state: uvicorn's, with the connections and tasks that a stop waits for.
+        early: what the peer sent behind its head, without waiting for the answer.
 
     Attributes:
         transport: the connection.
-        early: what the peer sent behind its head, without waiting for the answer.
     """
 
+    transport: Any = None
+
     def __init__(
-        self,
-        server: Server,
-        endpoint: Endpoint,
-        logger: QuietLogger,
-        connections: set[Any],
-        root_path: str = "",
+        self, server: Server, endpoint: Endpoint, logger: QuietLogger, state: Any, early: bytes
     ) -> None:
         self._server = server
         self._endpoint = endpoint
         self._logger = logger
-        self._connections = connections
-        self._root_path = root_path
-        self.transport: Any = None
-        self.early = b""
+        self._state = state
+        self._early = early
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Takes the connection."""
         self.transport = transport
-        self._connections.add(self)
+        self._state.connections.add(self)
 
-    def data_received(self, data: bytes) -> None:
-        """Takes the head of the request; what the peer sends before the answer stays in the socket."""
-        self.transport.pause_reading()
-        self._server.hub.spawn(self._decide(data))
+    def decide(self, environ: Environ) -> None:
+        """Admits the handshake or refuses it; at once, unless a middleware or a callable has to be asked.
+
+        Args:
+            environ: its WSGI environment.
+        """
+        if EagerRun(self._decide(environ), self._done, self._state.tasks).waits:
+            self.transport.pause_reading()  # what the peer sends before the answer stays in the socket
 
     def connection_lost(self, error: Exception | None) -> None:
         """Takes note that the peer went away before the answer."""
-        self._connections.discard(self)
+        self._state.connections.discard(self)
 
     def shutdown(self) -> None:
         """Refuses what is still undecided (called by uvicorn when it stops)."""
         self.transport.close()
 
-    async def _decide(self, head: bytes) -> None:
+    async def _decide(self, environ: Environ) -> None:
         transport = self.transport
-        environ = environ_of_head(
-            head,
-            scheme="https" if transport.get_extra_info("sslcontext") else "http",
-            server=_address(transport.get_extra_info("sockname")),
-            client=_address(transport.get_extra_info("peername")),
-            root_path=self._root_path,
-        )
         try:
             key, session = await self._admit(environ)
         except RequestError as error:
             self._respond(self._endpoint.refusal(environ, error))
-        except Exception as error:
-            self._server.log.exception("A websocket could not be admitted", error=error)
-            self._respond(Reply(500))
         else:
             if transport.is_closing():
                 return
             if isinstance(session, OtherWorker):
-                session.adopt(await self._take_out(), environ, key, self.early)
+                session.adopt(await self._take_out(), environ, key, self._early)
                 return
-            self._connections.discard(self)
+            self._state.connections.discard(self)
             websocket = self._endpoint.websocket(environ, session)
             max_bytes = self._server.config.max_http_buffer_size
-            take_over(transport, key, websocket, self._logger, max_bytes, self.early)
+            take_over(transport, key, websocket, self._logger, max_bytes, self._early)
             transport.resume_reading()
 
     async def _take_out(self) -> socket.socket:
         """Takes the connection out of this process; one on TLS stays, and its bytes are carried."""
+        connections = self._state.connections
         if self.transport.get_extra_info("sslcontext"):
-            self._connections.discard(self)
-            return await Pump.begin(self.transport, self._connections)
+            connections.discard(self)
+            return await Pump.begin(self.transport, connections)
         taken = socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno()))
         self.transport.abort()  # of which the peer notices nothing, as the other file is open
         return taken
 
-    async def _admit(self, environ: dict[str, Any]) -> tuple[str, Session]:
+    def _done(self, _: None, error: BaseException | None) -> None:
+        if error is not None:
+            log = self._server.log
+            log.exception("A websocket could not be admitted", error=error)  # noqa: LOG004  # it is ours
+            self._respond(Reply(500))
+
+    async def _admit(self, environ: Environ) -> tuple[str, Session]:
         if not environ["PATH_INFO"].startswith(self._server.config.path):
             raise RequestError(3, "Not found", 404)
         return await self._endpoint.admit(environ)
@@ -174,17 +114,3 @@ class WebSocketDoor(Protocol):
         if not self.transport.is_closing():
             self.transport.write(response_head(reply) + reply.body)
             self.transport.close()
-
-
-def websocket_class(server: Server, endpoint: Endpoint) -> Callable[..., WebSocketDoor]:
-    """Returns what uvicorn takes as its option `ws`."""
-    logger = QuietLogger(server.log)
-
-    def make(config: Any, server_state: Any, **_: Any) -> WebSocketDoor:
-        return WebSocketDoor(server, endpoint, logger, server_state.connections, config.root_path)
-
-    return make
-
-
-def _address(name: Any) -> tuple[str, int] | None:
-    return (str(name[0]), int(name[1])) if isinstance(name, tuple) and len(name) >= 2 else None

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from carboy.config import Config
 from carboy.engineio.requests import is_websocket_upgrade
 from carboy.exceptions import BlockingCallError, ConfigurationError, LimitError, RequestError
 from carboy.front.background import BackgroundHub
@@ -97,7 +98,7 @@ class WSGIFront:
                 return self._websocket(environ, start_response, shown)
             if environ["REQUEST_METHOD"] == "GET":
                 return self._get(environ, start_response, shown)
-            exchange = _Exchange(_read_body(environ, self._server.config.max_http_buffer_size))
+            exchange = _Exchange(_read_body(environ, shown, self._server.config))
             return _reply(self.hub.run(self._endpoint.serve(environ, exchange)), start_response)
         except RequestError as error:
             return _reply(self._endpoint.refusal(environ, error), start_response)
@@ -250,13 +251,13 @@ class _Exchange:
         returned: set when the request is to return with what there is.
     """
 
-    def __init__(self, body: bytes | LimitError) -> None:
+    def __init__(self, body: bytes | LimitError | ConnectionError) -> None:
         self._body = body
         self._has_left = False
         self.returned = asyncio.Event()
 
     async def read(self, limit: int) -> bytes:
-        if isinstance(self._body, LimitError):
+        if not isinstance(self._body, bytes):
             raise self._body
         return self._body
 
@@ -280,19 +281,39 @@ async def _hold(serving: Coroutine[Any, Any, Reply], held: HeldPolls, exchange: 
     return await held.hold(asyncio.ensure_future(serving), exchange.returned.set)
 
 
-def _read_body(environ: dict[str, Any], limit: int) -> bytes | LimitError:
-    length = environ.get("CONTENT_LENGTH", "")
+def _read_body(
+    environ: dict[str, Any], shown: socket.socket | None, config: Config
+) -> bytes | LimitError | ConnectionError:
+    """Reads the body of a request on its thread, which a peer that sends a part must not hold for ever."""
+    length, limit = environ.get("CONTENT_LENGTH", ""), config.max_http_buffer_size
     if length.isdigit():
         if int(length) > limit:
             return LimitError(f"a body of {length} bytes is longer than {limit}", "max_http_buffer_size")
-        body: bytes = environ["wsgi.input"].read(int(length))
-        return body
+        body = _read(environ, shown, int(length), config.request_timeout)
+        return body if len(body) == int(length) else ConnectionError("the peer has gone, or is too slow")
     if environ.get("wsgi.input_terminated"):
-        body = environ["wsgi.input"].read(limit + 1)
+        body = _read(environ, shown, limit + 1, config.request_timeout)
         if len(body) > limit:
             return LimitError(f"a body is longer than {limit} bytes", "max_http_buffer_size")
         return body
     return b""
+
+
+def _read(environ: dict[str, Any], shown: socket.socket | None, size: int, patience: float) -> bytes:
+    """Reads up to so many bytes; what the server cannot read, be it late or malformed, is read as nothing."""
+    before = None if shown is None else shown.gettimeout()
+    try:
+        if shown is not None:
+            shown.settimeout(patience)
+        body: bytes = environ["wsgi.input"].read(size)
+    except Exception:  # noqa: BLE001  # each server has errors of its own for what a peer sends
+        if shown is not None:
+            shown.shutdown(socket.SHUT_RD)  # the server would wait for the rest of the body
+        return b""
+    finally:
+        if shown is not None:
+            shown.settimeout(before)
+    return body
 
 
 def _reply(reply: Reply, start_response: StartResponse) -> Iterable[bytes]:

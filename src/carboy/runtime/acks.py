@@ -6,6 +6,7 @@ or when the client leaves. Everything here happens on the loop (for in-memory cl
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ Lost = Callable[["Client | None", str], None]
 TIMED_OUT = "the time is up"
 LEFT = "the client has left"
 NOBODY = "nobody is there to answer"
+TOO_MANY = "the client owes too many answers"
 
 
 class Ack:
@@ -31,14 +33,18 @@ class Ack:
         number: the id on the wire.
         answered: called with each client that answers and its arguments.
         lost: called with each client that will not answer any more and the reason.
+        max_acks: acknowledgements that one client may owe; the one that is owed longest is then given up.
 
     Attributes:
         number: the id on the wire.
     """
 
-    __slots__ = ("_answered", "_hub", "_lost", "_waiting", "due_tick", "number")
+    __slots__ = ("_answered", "_hub", "_lost", "_max_acks", "_waiting", "due_tick", "number")
 
-    def __init__(self, hub: Hub, number: int, answered: Answered, lost: Lost) -> None:
+    def __init__(
+        self, hub: Hub, number: int, answered: Answered, lost: Lost, max_acks: int = sys.maxsize
+    ) -> None:
+        self._max_acks = max_acks
         self.number = number
         self.due_tick = -1
         self._hub = hub
@@ -53,6 +59,10 @@ class Ack:
             return
         if client.acks is None:
             client.acks = {}
+        elif len(client.acks) >= self._max_acks:
+            client.connection.tell_bound("max_acks", "does not acknowledge what it is sent")
+            oldest = next(iter(client.acks))
+            client.acks.pop(oldest).lose(client, TOO_MANY)
         client.acks[self.number] = self
         self._waiting[client] = None
         if client.connection.paused:

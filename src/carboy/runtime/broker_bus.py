@@ -11,11 +11,12 @@ import asyncio
 import multiprocessing.util  # noqa: F401  (it ends buses)
 import os
 import random
+import socket
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 from weakref import WeakSet, ref
 
@@ -23,10 +24,8 @@ from carboy.adapters.bus import Receive
 from carboy.adapters.driver import Driver
 from carboy.adapters.ledgers import Answer, Ledgers
 from carboy.exceptions import BrokerError
+from carboy.runtime.broker_queue import BrokerQueue
 from carboy.runtime.log import Log
-
-BATCH = 500
-"""Messages that are published at once."""
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
 """Seconds between two attempts to connect; it doubles, less a random part of up to a half."""
@@ -34,17 +33,28 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
 ECHO_TIME = 5.0
 """Seconds in which the broker must bring our own greeting back; then the connection counts as dead."""
 
+GREETING_TIME = 0.25
+"""Seconds in which other nodes answer our greeting; then `nodes` names them."""
+
 IDLE_TIME = 20.0
 """Seconds without a message after which the connection is tried."""
 
 TICK = 1.0
 """Seconds between two looks at what is missing."""
 
-MAX_BYTES = 64 * 1024 * 1024
-"""Bytes of messages that are kept, at most."""
-
 CLOSE_TIME = 5.0
 """Seconds in which what was published must reach the broker when the process ends."""
+
+MOMENT = 0.5
+"""Seconds that the end of the process may take where there is no hope that it will."""
+
+
+class BusLoop(asyncio.SelectorEventLoop):
+    """A loop that needs no further thread, which a process that is about to end can no longer start."""
+
+    async def getaddrinfo(self, *args: Any, **kwargs: Any) -> Any:
+        """Resolves a name, in the bus's own thread, where nothing else has to go on meanwhile."""
+        return socket.getaddrinfo(*args, **kwargs)
 
 
 class BrokerBus:
@@ -57,10 +67,10 @@ class BrokerBus:
         log: where it tells what happens.
         max_messages: messages that are kept, at most: those that wait for the broker, and as many that were
             sent, for those who missed them.
+        make_loop: makes the loop, whose clock is the bus's.
 
     Attributes:
         node: the name of this process in the cluster.
-        lost: messages of ours that were given up before the broker had them.
         connected: whether messages go out and come in now.
         error: why they do not, or None.
     """
@@ -68,9 +78,16 @@ class BrokerBus:
     complete = False  # processes of Flask-SocketIO do not tell that they are there
 
     def __init__(
-        self, make_driver: Callable[[], Driver], broker: str, channel: str, log: Log, max_messages: int
+        self,
+        make_driver: Callable[[], Driver],
+        broker: str,
+        channel: str,
+        log: Log,
+        max_messages: int,
+        make_loop: Callable[[], asyncio.AbstractEventLoop] = BusLoop,
     ) -> None:
         self._make_driver = make_driver
+        self._make_loop = make_loop
         self._broker = broker
         self._channel = channel
         self._log = log
@@ -82,109 +99,105 @@ class BrokerBus:
         """Begins anew, also in a child after a fork, whose locks may be held by threads that it has not."""
         self.node = uuid4().hex
         self._driver = self._make_driver()
-        self.lost = 0
+        self._queue = BrokerQueue(self.node, self._channel, self._max_messages, self._overflowed)
+        self._receive: Receive | None = None
+        self._starting = threading.Lock()
+        self._told_missed = 0
+        self._rest()
+
+    def _rest(self) -> None:
+        """Has no thread, as at first."""
         self.connected = False
         self.error: str | None = None
         self._listens = False
-        self._receive: Receive | None = None
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[str, bytes]] = deque()
-        self._waiting_bytes = 0
-        self._ledgers = Ledgers(self.node, self._max_messages, MAX_BYTES)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._failed = False
         self._closing = False
-        self._settled = threading.Event()  # connected, or failed to
+        self._wake = asyncio.Event()  # something waits, or the bus is to close
+        self._again = asyncio.Event()  # other channels are wanted
+        self._echoed = asyncio.Event()
+        self._settled = threading.Event()  # connected and greeted, or failed to
         self._heard_at = 0.0
-        self._told_missed = 0
 
     # What other threads call
 
     def start(self, receive: Receive, gone: Callable[[str], None], *, listen: bool = True) -> None:
-        """Begins; see `Bus.start`. A node that ends is not heard of here."""
+        """Begins; see `Bus.start`. Nobody waits for nodes here, so that `gone` is not called."""
         if self._thread is not None and (self._listens or not listen):
             return  # the usual case: called with each message
-        with self._lock:
+        with self._starting:
             self._receive = receive
             if listen and not self._listens:
                 self._listens = True
                 self._settled.clear()
-                self._call(self._connect_anew)
+                self._call(self._again.set)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="carboy-bus", daemon=True)
                 self._thread.start()
                 self._close_at_exit()
 
     def wait(self, timeout: float) -> bool:
-        """Waits until it is connected, or has failed to; see `Bus.wait`."""
+        """Waits until it is connected and greeted, or has failed to; see `Bus.wait`."""
         self._settled.wait(timeout)
         return self.connected
 
     def publish(self, message: bytes, node: str | None = None) -> None:
         """Sends a message; see `Bus.publish`."""
-        with self._lock:
-            was_idle = not self._waiting
-            self._append(node, self._ledgers.stamp(message, node))
-            if was_idle:
-                self._call(self._wake_publisher)
+        if self._queue.add(message, node):
+            self._call(self._wake.set)
 
     def nodes(self) -> frozenset[str]:
         """Returns the other nodes that listen; see `Bus.nodes`."""
-        return self._ledgers.nodes()
+        return self._queue.ask(Ledgers.nodes)
 
     def forget(self, node: str) -> None:
-        """Forgets a node that is silent, until it is heard again."""
-        self._ledgers.forget(node)
+        """Takes a node that is silent out of `nodes`, until it is heard again."""
+        self._queue.ask(Ledgers.forget, node)
 
     @property
     def waiting(self) -> int:
         """Messages that wait for the broker."""
-        return len(self._waiting)
+        return len(self._queue)
+
+    @property
+    def lost(self) -> int:
+        """Messages of ours that were given up before the broker had them."""
+        return self._queue.lost
 
     @property
     def missed(self) -> int:
         """Messages of other nodes that never came."""
-        return self._ledgers.missed
+        return self._queue.missed
 
     def close(self, timeout: float = CLOSE_TIME) -> None:
-        """Sends what was published and ends; see `Bus.close`."""
-        thread, self._closing = self._thread, True
-        if thread is None:
+        """Sends what was published and ends; see `Bus.close`. A later `start` begins again."""
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
             return
-        with self._lock:
-            self._call(self._wake_publisher)
-        thread.join(timeout)
-        if self._waiting:
-            self._log.warning(
-                "%d messages have not reached %s, and are lost with this process",
-                len(self._waiting),
-                self._broker,
-            )
-            self._call(self._stop)
-        with suppress(ValueError):
-            _buses.discard(self)
+        self._closing = True
+        self._call(self._wake.set)
+        if self.connected or (self._queue and not self._failed):
+            thread.join(timeout)
+        if thread.is_alive() and self._serving is not None:
+            self._call(self._serving.cancel)
+            thread.join(MOMENT)
+        if self._queue:
+            text = "%d messages have not reached %s, and are lost with this process"
+            self._log.warning(text, len(self._queue), self._broker)
+        if not thread.is_alive():
+            self._rest()
 
-    def _name(self, node: str | None) -> str:
-        """Returns the name of the channel of one node, or of all."""
-        return self._channel if node is None else f"{self._channel}.{node}"
-
-    def _append(self, node: str | None, message: bytes) -> None:
-        self._waiting.append((self._name(node), message))
-        self._waiting_bytes += len(message)
-        while len(self._waiting) > self._max_messages or self._waiting_bytes > MAX_BYTES:
-            self._waiting_bytes -= len(self._waiting.popleft()[1])
-            self.lost += 1
-            self._log.rarely(
-                "queue full",
-                "Too many messages wait for %s: the oldest are lost (option max_queue_messages)",
-                self._broker,
-            )
-
-    def _call(self, function: Callable[[], None]) -> None:
-        if self._loop is not None:
+    def _call(self, function: Callable[[], object]) -> None:
+        loop = self._loop
+        if loop is not None:
             with suppress(RuntimeError):  # it has just ended
-                self._loop.call_soon_threadsafe(function)
+                loop.call_soon_threadsafe(function)
+
+    def _overflowed(self) -> None:
+        text = "Too many messages wait for %s: the oldest are lost (option max_queue_messages)"
+        self._log.rarely("queue full", text, self._broker)
 
     def _close_at_exit(self) -> None:
         """Closes when the process ends; children of multiprocessing and of Celery do so without `atexit`."""
@@ -195,48 +208,54 @@ class BrokerBus:
     # The thread
 
     def _run(self) -> None:
+        loop = self._make_loop()
         try:
-            asyncio.run(self._serve())
-        except Exception as error:  # noqa: BLE001  (a defect, which costs no more than the bus)
-            self._log.exception("The message queue is no longer served", error=error)
+            self._serving = loop.create_task(self._serve())
+            with suppress(asyncio.CancelledError):
+                loop.run_until_complete(self._serving)
+        finally:
             self._settled.set()
+            loop.close()
 
     async def _serve(self) -> None:
-        self._wake = asyncio.Event()
-        self._again = asyncio.Event()
-        self._echoed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        driver = self._driver
-        delay = FIRST_DELAY
+        self._delay = FIRST_DELAY
         try:
             while not self._is_over():
                 self._again.clear()
-                try:
-                    await self._connect(driver)
-                    delay = FIRST_DELAY
-                    await self._carry(driver)
-                except BrokerError as error:
-                    self._tell(error)
-                    await self._pause(delay)
-                    delay = min(2 * delay, LONGEST_DELAY)
+                if not await self._carry():
+                    await self._pause()
+        finally:
+            self._loop = None
+            await self._driver.close()
+
+    async def _carry(self) -> bool:
+        """Carries messages while the connection lasts; returns False if it has failed."""
+        own = self._queue.name(self.node)
+        try:
+            await self._driver.connect([self._channel, own] if self._listens else [own])
+            await self._work()
+        except BrokerError as error:
+            self._tell(error)
+        except Exception as error:  # noqa: BLE001  (a defect must not cost more than the connection)
+            self._log.exception("The connection to %s has failed", self._broker, error=error)
+            self._failed = True
+            self._settled.set()
+        else:
+            return True
         finally:
             self.connected = False
-            await driver.close()
-            self._loop = None
+        return False
 
     def _is_over(self) -> bool:
         # With messages left a first attempt to connect is made, however short the process lives.
-        return self._closing and (not self._waiting or self._failed)
+        return self._closing and (not self._queue or self._failed)
 
-    async def _connect(self, driver: Driver) -> None:
-        own = self._name(self.node)
-        await driver.connect([self._channel, own] if self._listens else [own])
-
-    async def _carry(self, driver: Driver) -> None:
+    async def _work(self) -> None:
         """Carries messages until the connection fails, or is to be made anew."""
         tasks = [
             asyncio.ensure_future(work)
-            for work in (self._listen(driver), self._send(driver), self._watch(driver), self._again.wait())
+            for work in (self._listen(), self._send(), self._watch(), self._again.wait())
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -244,99 +263,82 @@ class BrokerBus:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            self.connected = False
         for task in done:
             task.result()
 
-    async def _listen(self, driver: Driver) -> None:
+    async def _listen(self) -> None:
         now = asyncio.get_running_loop().time
         while True:
-            for data in await driver.receive():
+            before = self._queue.echoes
+            for data in await self._driver.receive():
                 self._heard_at = now()
-                self._handle(*self._ledgers.take(data, now(), listens=self._listens))
-            self._echoed.set()
+                self._handle(*self._queue.ask(Ledgers.take, data, now()))
+            if self._queue.echoes > before:
+                self._echoed.set()
 
     def _handle(self, deliver: list[bytes], answers: list[Answer]) -> None:
-        for node, answer in answers:
-            self._put(node, answer)
+        if answers:
+            self._queue.add_answers(answers)
+            self._wake.set()
         for message in deliver:
-            if self._receive is not None:
+            try:
+                assert self._receive is not None
                 self._receive(message)
-        if self._ledgers.missed > self._told_missed:
-            self._told_missed = self._ledgers.missed
-            self._log.warning(
-                "%d messages of other processes have never come through %s", self._told_missed, self._broker
-            )
+            except Exception as error:  # noqa: BLE001, PERF203 (a defect must not cost the other messages)
+                self._log.exception("A message of another process could not be served", error=error)
 
-    def _put(self, node: str | None, message: bytes) -> None:
-        """Puts a message without a number behind all others, since what it says counts after them."""
-        with self._lock:
-            self._append(node, message)
-        self._wake.set()
-
-    async def _send(self, driver: Driver) -> None:
-        await self._try(driver)
-        self._connected()
-        self._put(None, self._ledgers.hello(listens=self._listens))
+    async def _send(self) -> None:
+        await self._try()
+        self._greet()
         while True:
-            while self._waiting:
-                await self._send_batch(driver)
+            while self._queue:
+                await self._send_batch()
             if self._closing:
+                await self._driver.publish([(self._channel, self._queue.ask(Ledgers.bye))])
                 return
             self._wake.clear()
-            if not self._waiting:
+            if not self._queue:
                 await self._wake.wait()
 
-    async def _try(self, driver: Driver) -> None:
+    def _greet(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tell_connected()
+        self._queue.add_answers(self._queue.ask(Ledgers.connected, loop.time(), listens=self._listens))
+        loop.call_later(GREETING_TIME, self._settled.set)
+
+    async def _try(self) -> None:
         """Makes sure that what is published comes back."""
         self._echoed.clear()
-        await driver.publish([(self._name(self.node), self._ledgers.hello())])
+        await self._driver.publish([(self._queue.name(self.node), self._queue.ask(Ledgers.hello))])
         try:
             await asyncio.wait_for(self._echoed.wait(), ECHO_TIME)
         except asyncio.TimeoutError:
             raise BrokerError(f"what is published does not come back within {ECHO_TIME:g} seconds") from None
 
-    async def _send_batch(self, driver: Driver) -> None:
-        with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            self._waiting_bytes -= sum(len(message) for _, message in batch)
+    async def _send_batch(self) -> None:
+        batch = self._queue.take_batch()
         try:
-            await driver.publish(batch)
+            await self._driver.publish(batch)
         except BaseException:
-            with self._lock:  # some may have gone out: who hears them twice knows them by their numbers
-                self._waiting.extendleft(reversed(batch))
-                self._waiting_bytes += sum(len(message) for _, message in batch)
+            self._queue.put_back(batch)
             raise
 
-    async def _watch(self, driver: Driver) -> None:
+    async def _watch(self) -> None:
         """Asks for what is missing, and tries the connection when nothing has come for a while."""
         now = asyncio.get_running_loop().time
         self._heard_at = now()
         while True:
             await asyncio.sleep(TICK)
-            self._handle(*self._ledgers.tick(now()))
+            self._handle(*self._queue.ask(Ledgers.tick, now()))
+            self._tell_missed()
             if now() - self._heard_at >= IDLE_TIME:
-                await self._try(driver)
+                await self._try()
 
-    def _connected(self) -> None:
-        if self._failed:
-            self._log.warning("Connected to %s again; %d messages waited", self._broker, len(self._waiting))
-        else:
-            self._log.info("Connected to %s, channel %s", self._broker, self._channel)
-        self.connected, self._failed, self.error = True, False, None
-        self._settled.set()
-
-    def _tell(self, error: BrokerError) -> None:
-        if not self._failed and not self._closing:
-            self._log.warning(
-                "No connection to %s: %s. This process goes on alone and tries again", self._broker, error
-            )
-        self._failed, self.error = True, str(error)
-        self._settled.set()
-
-    async def _pause(self, delay: float) -> None:
+    async def _pause(self) -> None:
+        """Waits before the next attempt to connect, less if the bus is to close."""
         if self._closing:
             return
+        delay, self._delay = self._delay, min(2 * self._delay, LONGEST_DELAY)
         self._wake.clear()
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._until_closing(), delay * (1 - random.random() / 2))  # noqa: S311
@@ -346,15 +348,30 @@ class BrokerBus:
             await self._wake.wait()
             self._wake.clear()
 
-    def _wake_publisher(self) -> None:
-        self._wake.set()
+    # What the log tells
 
-    def _connect_anew(self) -> None:
-        self._again.set()
+    def _tell_connected(self) -> None:
+        if self._failed:
+            self._log.warning("Connected to %s again; %d messages waited", self._broker, len(self._queue))
+        else:
+            self._log.info("Connected to %s, channel %s", self._broker, self._channel)
+        self.connected, self._failed, self.error = True, False, None
+        self._delay = FIRST_DELAY
 
-    def _stop(self) -> None:
-        for task in asyncio.all_tasks():
-            task.cancel()
+    def _tell(self, error: BrokerError) -> None:
+        if not self._failed and not self._closing:
+            self._log.warning(
+                "No connection to the message queue %s. This process goes on alone and tries again", error
+            )
+        self._failed, self.error = True, str(error)
+        self._settled.set()
+
+    def _tell_missed(self) -> None:
+        missed = self._queue.missed
+        if missed > self._told_missed:
+            self._told_missed = missed
+            text = "%d messages of other processes have never come through %s"
+            self._log.warning(text, missed, self._broker)
 
 
 def _close(bus: ref[BrokerBus]) -> None:
@@ -365,9 +382,14 @@ def _close(bus: ref[BrokerBus]) -> None:
 
 _buses: WeakSet[BrokerBus] = WeakSet()
 
+# Sockets and selectors of a parent: the child keeps them as they are, since ending a connection would take it
+# out of the selector that both share.
+_inherited: list[dict[str, Any]] = []
+
 
 def _after_fork() -> None:
     for bus in tuple(_buses):
+        _inherited.append(dict(vars(bus)))
         bus._reset()  # noqa: SLF001
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from carboy.runtime.client import Client
@@ -42,6 +44,7 @@ class Callbacks:
         self._log = log
         self._elsewhere = _Elsewhere()
         self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
 
     def run(self, client: Client | None, callback: Callable[..., Any], arguments: Sequence[Any]) -> None:
         """Runs a function; where acknowledgements are dealt with.
@@ -55,12 +58,18 @@ class Callbacks:
         if client is not None:
             self._jobs.start_apart(client, handler, tuple(arguments), self._done)
         elif not self._hub.running:
-            self._pool = self._pool or ThreadPoolExecutor(THREADS, "carboy-callback")
-            self._pool.submit(self._run, handler, arguments)
+            with suppress(RuntimeError):  # the process ends, and takes no further work
+                self._threads().submit(self._run, handler, arguments)
         elif handler.is_async:
             self._hub.spawn(self._run_coroutine(callback, arguments))
         else:
             self._hub.threads.submit(handler, self._elsewhere, self._run, handler, arguments)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """Returns the threads of this process; after a fork it has none of its parent's."""
+        if self._pool is None or self._process != os.getpid():
+            self._pool, self._process = ThreadPoolExecutor(THREADS, "carboy-callback"), os.getpid()
+        return self._pool
 
     def _run(self, handler: Handler, arguments: Sequence[Any]) -> None:
         try:

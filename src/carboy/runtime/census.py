@@ -11,13 +11,16 @@ import platform
 import threading
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
+import msgspec
 import orjson
 
 from carboy.adapters.bus import Bus
 from carboy.adapters.local import LocalAdapter
 from carboy.adapters.messages import Message, read_rooms, read_text, write_rooms
+from carboy.exceptions import PacketError
 from carboy.runtime.client import CONNECTED, Client
 
 
@@ -71,6 +74,21 @@ class ClientList(list[ClientInfo]):
     silent: frozenset[str] = frozenset()
 
 
+class _Entry(msgspec.Struct):
+    sid: str
+    rooms: list[Any] = []
+    on: str = ""
+    at: str = ""
+    session: dict[str, Any] = {}
+
+
+class _Reply(msgspec.Struct):
+    count: int
+    clients: list[_Entry] = []
+    host: str = ""
+    process: int = 0
+
+
 class Query:
     """One question, and the answers as they come.
 
@@ -82,22 +100,23 @@ class Query:
         self._awaited = set(nodes)
         self._lock = threading.Lock()
         self._complete = threading.Event()
-        self.replies: list[tuple[str, Message]] = []
+        self.replies: list[tuple[str, _Reply]] = []
         if not nodes:
             self._complete.set()
 
-    def add(self, node: str, message: Message) -> None:
+    def add(self, node: str, reply: _Reply) -> None:
         """Takes an answer."""
         with self._lock:
             self._awaited.discard(node)
-            self.replies.append((node, message))
+            self.replies.append((node, reply))
             if not self._awaited:
                 self._complete.set()
 
     def wait(self, timeout: float) -> frozenset[str]:
         """Waits for all answers, for so many seconds; returns who has given none."""
         self._complete.wait(timeout)
-        return frozenset(self._awaited)
+        with self._lock:
+            return frozenset(self._awaited)
 
 
 class Census:
@@ -132,33 +151,31 @@ class Census:
         query, silent = self._ask(namespace, rooms, timeout, count=False)
         found = ClientList()
         for node, reply in query.replies:
-            found += [_read_client(node, namespace, entry) for entry in reply.get("clients") or ()]
+            found += [_read_client(node, namespace, entry) for entry in reply.clients]
         found.silent = silent
         return found
 
     def count(self, namespace: str, rooms: Collection[Hashable] | None, timeout: float) -> int:
         """Returns how many clients other processes have; arguments as for `fetch`."""
         query, _ = self._ask(namespace, rooms, timeout, count=True)
-        return sum(int(reply.get("count") or 0) for _, reply in query.replies)
+        return sum(reply.count for _, reply in query.replies)
 
     def survey(self, timeout: float, namespace: str = "/") -> list[Survey]:
         """Returns the other processes; arguments as for `fetch`."""
         query, _ = self._ask(namespace, None, timeout, count=True)
-        return [
-            Survey(str(reply.get("host")), str(reply.get("process")), int(reply.get("count") or 0), node)
-            for node, reply in query.replies
-        ]
+        return [Survey(reply.host, str(reply.process), reply.count, node) for node, reply in query.replies]
 
     def _ask(
         self, namespace: str, rooms: Collection[Hashable] | None, timeout: float, *, count: bool
     ) -> tuple[Query, frozenset[str]]:
+        target, until = write_rooms(rooms), monotonic() + timeout
+        self._bus.wait(timeout)  # before that it is not known who is there
         number, query = next(self._numbers), Query(self._bus.nodes())
         self._queries[number] = query
-        target = write_rooms(rooms)
         try:
             keys = {"id": number, "namespace": namespace, "rooms": target, "count": count}
             self._publish({"method": "query", **keys}, None)
-            silent = query.wait(timeout)
+            silent = query.wait(max(0.0, until - monotonic()))
         finally:
             del self._queries[number]
         for node in silent:
@@ -184,7 +201,10 @@ class Census:
         number = message.get("id")
         query = self._queries.get(number) if isinstance(number, int) else None
         if query is not None and message.get("to") == self._bus.node:
-            query.add(read_text(message, "host_id"), message)
+            try:
+                query.add(read_text(message, "host_id"), msgspec.convert(message, _Reply))
+            except msgspec.ValidationError as error:
+                raise PacketError(f"an answer about clients makes no sense: {error}") from None
 
 
 def describe(client: Client) -> ClientInfo:
@@ -193,7 +213,7 @@ def describe(client: Client) -> ClientInfo:
     return ClientInfo(
         client.sid,
         client.namespace,
-        (client.sid, *client.rooms),
+        (client.sid, *client.rooms.copy()),  # in one step: other threads change them
         connection.session.transport,
         connection.address,
         client.session or {},
@@ -203,11 +223,18 @@ def describe(client: Client) -> ClientInfo:
 def _write_client(client: Client) -> Message:
     info = describe(client)
     rooms = [room for room in info.rooms if isinstance(room, (str, int, float))]
-    session = orjson.Fragment(orjson.dumps(info.session, str, orjson.OPT_NON_STR_KEYS))
-    return {"sid": info.sid, "rooms": rooms, "on": info.transport, "at": info.address, "session": session}
+    try:
+        session = orjson.dumps(info.session, str, orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        session = b"{}"  # it contains itself, say: what else there is to tell is told
+    return {
+        "sid": info.sid,
+        "rooms": rooms,
+        "on": info.transport,
+        "at": info.address,
+        "session": orjson.Fragment(session),
+    }
 
 
-def _read_client(node: str, namespace: str, entry: Message) -> ClientInfo:
-    rooms, session = tuple(entry.get("rooms") or ()), entry.get("session") or {}
-    sid, transport, address = (str(entry.get(key) or "") for key in ("sid", "on", "at"))
-    return ClientInfo(sid, namespace, rooms, transport, address, session, node)
+def _read_client(node: str, namespace: str, entry: _Entry) -> ClientInfo:
+    return ClientInfo(entry.sid, namespace, tuple(entry.rooms), entry.on, entry.at, entry.session, node)

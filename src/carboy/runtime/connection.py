@@ -14,6 +14,7 @@ from carboy.engineio.payloads import decode_binary
 from carboy.engineio.session import Session
 from carboy.engineio.states import CLOSE_REASONS, Effect, SessionInput
 from carboy.exceptions import LimitError, PacketError, RemoteError
+from carboy.runtime.admission import Admission
 from carboy.runtime.client import CONNECTING, Client
 from carboy.runtime.hub import Hub
 from carboy.runtime.log import Log
@@ -31,6 +32,15 @@ CLOSE_FALLBACK = 30.0
 
 NORMAL_CLOSURE, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 
+FOREVER = float("inf")
+
+
+class ShortWay(Protocol):
+    """What takes the usual event, past everything else here."""
+
+    def receive(self, connection: Connection, packet: bytes) -> bool:
+        """Takes an event; False if it has to go the plain way, and nothing has happened."""
+
 
 class Owner(Protocol):
     """What a connection needs of the server."""
@@ -39,6 +49,11 @@ class Owner(Protocol):
     hub: Hub
     log: Log
     codec: Codec
+    admission: Admission
+
+    @property
+    def short_way(self) -> ShortWay | None:
+        """What takes the usual event, if the options leave room for it."""
 
     def packet_received(self, connection: Connection, packet: Packet) -> None:
         """Takes a Socket.IO packet."""
@@ -74,10 +89,12 @@ class Connection(Output):
     """
 
     __slots__ = (
+        "_attachment_by",
         "_close_by",
         "_join_by",
         "_owner",
         "_partial",
+        "_short_way",
         "beginning",
         "clients",
         "context",
@@ -104,6 +121,7 @@ class Connection(Output):
         self.session = session
         self.environ = environ
         self.inline = inline
+        self._short_way = None if inline else owner.short_way
         self.clients: dict[str, Client] = {}
         self.upgrade: Upgrade | None = None
         self.submitted = 0
@@ -118,6 +136,7 @@ class Connection(Output):
         self.context: Any = None
         self.due_tick = -1
         self._partial: Incomplete | None = None
+        self._attachment_by: float | None = None
         self._join_by: float | None = None
         self._close_by: float | None = None
 
@@ -128,12 +147,21 @@ class Connection(Output):
         self.transport = transport
         now = self._hub.now()
         self._join_by = now + self._config.connect_timeout
+        self._owner.admission.unconnected += 1
         self._schedule()
 
     def receive_text(self, packet: bytes) -> None:
         """Takes one Engine.IO text packet from the transport, with its type digit."""
+        short_way = self._short_way
+        if (
+            short_way is not None
+            and self._partial is None
+            and not self.session.awaiting_pong
+            and short_way.receive(self, packet)
+        ):
+            return
         try:
-            if packet and packet[0] == MESSAGE_DIGIT:  # the hot path
+            if packet and packet[0] == MESSAGE_DIGIT:
                 if self._partial is not None:
                     raise PacketError("a text packet came where an attachment was due")
                 session = self.session
@@ -144,6 +172,7 @@ class Connection(Output):
                     self._owner.packet_received(self, decoded)
                 else:
                     self._partial = decoded  # type: ignore[assignment]  # `type() is` narrows nothing
+                    self._await_attachment()
             else:
                 self._receive_control(packet)
         except RemoteError as error:
@@ -154,7 +183,9 @@ class Connection(Output):
         try:
             if self._partial is not None:
                 packet = self._partial.add(data)
-                if packet is not None:
+                if packet is None:
+                    self._await_attachment()
+                else:
                     self._partial = None
                     self._owner.packet_received(self, packet)
             else:
@@ -245,11 +276,7 @@ class Connection(Output):
     def _pause(self) -> None:
         """Stops reading; the time that the client is given to answer a ping stands still."""
         self.paused = True
-        self._owner.log.rarely(
-            "paused",
-            "Not reading the client from %s for now: its events wait (option max_queued_events)",
-            self.address,
-        )
+        self.tell_bound("max_queued_events", "is not read for now: its events wait")
         self.session.pause(self._hub.now())
         self._schedule()
         if self.transport is not None:
@@ -260,26 +287,46 @@ class Connection(Output):
         if self.session.closed:
             return
         self.session.resume(self._hub.now())
+        if self._partial is not None:
+            self._await_attachment()
         self._schedule()
         if self.transport is not None:
             self.transport.resume_reading()
+
+    def tell_bound(self, option: str, what: str) -> None:
+        """Tells in the log that the client has reached a bound."""
+        self._owner.log.rarely(option, "The client from %s %s (option %s)", self.address, what, option)
 
     # Time
 
     def joined(self) -> None:
         """Notes that a namespace was joined: the client was accepted there."""
-        self._join_by = None
+        if self._join_by is not None:
+            self._join_by = None
+            self._owner.admission.unconnected -= 1
+
+    def _await_attachment(self) -> None:
+        """Gives the next attachment its time; the wheel is told once for many that come."""
+        if not self.inline:
+            watched = self._attachment_by is not None
+            self._attachment_by = self._hub.now() + self._config.attachment_timeout
+            if not watched:
+                self._schedule()
 
     def expire(self, now: float) -> float | None:
         """Sends the ping that is due, or ends what has waited too long (called by the timer wheel)."""
         if self._close_by is not None:
             self.give_up_close()
             return None
+        if self._attachment_by is not None and now >= self._attachment_by:
+            self._attachment_by = None
+            if self._partial is not None and not self.paused:
+                self.violate(LimitError("an attachment has not come in time", "attachment_timeout"))
+                return None
         if self._join_by is not None and now >= self._join_by:
             if any(client.state is CONNECTING for client in self.clients.values()):
-                self._join_by = (
-                    now + self._config.connect_timeout
-                )  # it is the application that takes its time
+                # It is the application that takes its time.
+                self._join_by = now + self._config.connect_timeout
             else:
                 self.close(SessionInput.SERVER_CLOSED, NORMAL_CLOSURE)
                 return self._close_by
@@ -292,8 +339,7 @@ class Connection(Output):
         return self._next_deadline()
 
     def _next_deadline(self) -> float:
-        deadline = self.session.deadline()
-        return deadline if self._join_by is None else min(deadline, self._join_by)
+        return min(self.session.deadline(), self._join_by or FOREVER, self._attachment_by or FOREVER)
 
     def _schedule(self) -> None:
         self._hub.schedule(self, self._next_deadline())
@@ -303,7 +349,7 @@ class Connection(Output):
     @property
     def address(self) -> str:
         """The peer's address, for log lines."""
-        return str(self.environ.get("REMOTE_ADDR") or "an unknown address")
+        return ascii(self.environ.get("REMOTE_ADDR") or "an unknown address")[1:-1]
 
     def close(self, change: SessionInput, code: int, reason: str | None = None) -> None:
         """Ends the session; one whose end is decided already is left alone.
@@ -330,17 +376,13 @@ class Connection(Output):
     def overflow(self) -> None:
         """Ends the session, because its client has fallen behind too far."""
         if not self.session.closed:
-            self._owner.log.rarely(
-                "overflow",
-                "Disconnecting the client from %s: more than %d bytes wait for it (option max_output_bytes)",
-                self.address,
-                self._config.max_output_bytes,
-            )
+            self.tell_bound("max_output_bytes", "is disconnected: too many bytes wait for it")
             self._pending = []
             self.close(SessionInput.VIOLATION, POLICY_VIOLATION)
 
     def _end(self, effect: Effect, code: int, reason: str) -> None:
         self._partial = None
+        self.joined()  # or it will not any more
         self._hub.timers.cancel(self)
         self._owner.connection_closed(self, reason)
         transport = self.transport

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Any
@@ -19,7 +20,9 @@ from carboy.runtime.acks import NOBODY, Ack, Answer, Answered, Lost
 from carboy.runtime.client import Client
 from carboy.runtime.cluster import Cluster
 from carboy.runtime.hub import Hub
+from carboy.runtime.log import Log
 from carboy.runtime.message import Message
+from carboy.runtime.unreached import tell_unreached
 from carboy.socketio.packets import EVENT, Codec
 
 
@@ -30,14 +33,21 @@ class Emitting:
         hub: whose outbox carries what is sent.
         adapter: who receives it.
         codec: encodes it.
+        max_acks: acknowledgements that one client may owe.
 
     Attributes:
+        log: where it tells what happens.
         cluster: the other processes, if there are any.
         memory_connections: in-memory connections that are open; their clients are served in the caller's
             thread.
     """
 
-    def __init__(self, hub: Hub, adapter: LocalAdapter[Client], codec: Codec) -> None:
+    log: Log
+
+    def __init__(
+        self, hub: Hub, adapter: LocalAdapter[Client], codec: Codec, max_acks: int = sys.maxsize
+    ) -> None:
+        self._max_acks = max_acks
         self.hub = hub
         self.adapter = adapter
         self.codec = codec
@@ -79,6 +89,8 @@ class Emitting:
         if recipients:
             encoded = self.codec.encode(EVENT, namespace, None, [event, *arguments], b"4")
             self._distribute(Client.send, recipients, Message(*encoded, volatile))
+        elif self.cluster is None and not self.memory_connections and not self.hub.running:
+            tell_unreached(event, self.log)
         if cluster is not None and cluster.is_elsewhere(namespace, rooms):
             cluster.emit(event, arguments, namespace, rooms, skip, volatile=volatile)
 
@@ -126,6 +138,8 @@ class Emitting:
             if timeout is not None and self.hub.running:
                 self.hub.outbox.put(ack.start_timeout, timeout)
         elif not elsewhere:
+            if self.cluster is None and not self.memory_connections and not self.hub.running:
+                tell_unreached(event, self.log)
             self.on_loop(lost, None, NOBODY)
         if cluster is not None and elsewhere:
             cluster.ask(event, arguments, namespace, rooms, skip, answered, lost, timeout)
@@ -227,7 +241,7 @@ class Emitting:
         lost: Lost,
     ) -> Ack:
         numbers = self._ack_numbers.setdefault(namespace, itertools.count())  # in one step, from any thread
-        ack = Ack(self.hub, next(numbers) if recipients else 0, answered, lost)
+        ack = Ack(self.hub, next(numbers) if recipients else 0, answered, lost, self._max_acks)
         encoded = self.codec.encode(EVENT, namespace, ack.number, [event, *arguments], b"4")
         self._distribute(ack.send, recipients, Message(*encoded))
         return ack

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from carboy.exceptions import ArgumentsError
+from carboy.exceptions import ArgumentsError, LimitError
 from carboy.runtime.acks import answer_ack
 from carboy.runtime.client import Client
-from carboy.runtime.handlers import Handlers
+from carboy.runtime.handlers import Handler, Handlers
 from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
 from carboy.runtime.log import Log
@@ -46,14 +46,20 @@ class Events:
         found = self._handlers.find(client.namespace, event)
         if found is not None:
             handler, named = found
-            arguments = tuple(data if named else data[1:])
-            self._jobs.start(client, handler, event, arguments, self._answer, (number, event))
+            self.start(client, handler, number, event, tuple(data if named else data[1:]))
+
+    def start(
+        self, client: Client, handler: Handler, number: int | None, event: str, arguments: tuple[Any, ...]
+    ) -> None:
+        """Runs the handler that was found for an event."""
+        self._jobs.start(client, handler, event, arguments, self.answer, (number, event))
 
     def receive_ack(self, client: Client, number: int | None, arguments: list[Any]) -> None:
         """Takes an acknowledgement; it never queues behind handlers."""
         answer_ack(client, number, arguments)
 
-    def _answer(self, client: Client, token: Any, result: Any, error: BaseException | None) -> None:
+    def answer(self, client: Client, token: Any, result: Any, error: BaseException | None) -> None:
+        """Acknowledges an event whose handler has ended; the token is (number, event)."""
         number, event = token
         if error is not None:
             self.report(client, event, error)
@@ -75,6 +81,8 @@ class Events:
             client.connection.transport.raise_later(error)
         elif isinstance(error, ArgumentsError):
             self._log.rarely("arguments", "Client %s in %r: %s", client.sid, client.namespace, error)
+        elif isinstance(error, LimitError):
+            self._log.rarely(error.option, "Client %s in %r: %s", client.sid, client.namespace, error)
         elif isinstance(error, asyncio.CancelledError):
             self._log.warning("The handler of the event %r was cancelled (client %s)", event, client.sid)
         else:

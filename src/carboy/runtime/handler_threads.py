@@ -4,8 +4,8 @@ The interpreter lock makes idle helpers costly, so one thread, the runner, takes
 When it has been inside one handler for a few milliseconds with others waiting, the next thread becomes the
 runner; the old one finishes its handler and parks. While a handler runs that overran before, nobody is the
 runner: the next job is handed to another thread at once, and without one the same thread goes on. Jobs are
-    taken in the order in
-which they came, since there is never more than one runner, and it changes only while it is inside a handler.
+taken in the order in which they came, since there is never more than one runner, and it changes only while it
+is inside a handler.
 """
 
 from __future__ import annotations
@@ -48,16 +48,18 @@ class Source(Protocol):
     started: int
 
 
-Job = tuple[Pace, Source, Callable[..., None], tuple[Any, ...]]
+Job = tuple[Any, ...]
+"""A pace, a source, what to call, and what to call it with: flat, since many wait under load."""
 
 
 class _Worker:
-    """One thread: whether it is inside a job, and what wakes it when it is parked."""
+    """One thread: whether it is inside a job, how many it has ended, and what wakes it when it is parked."""
 
-    __slots__ = ("busy", "wake")
+    __slots__ = ("busy", "ended", "wake")
 
     def __init__(self) -> None:
         self.busy = False
+        self.ended = 0
         self.wake = threading.Semaphore(0)
 
 
@@ -68,6 +70,8 @@ class HandlerThreads:
         bound: threads at most.
         arm: asks the loop to call `check` after that many seconds; it is called in the loop's thread.
         failed: told of an exception that a job lets out, which is a defect of ours.
+        soon: asks the loop for a call at the end of this round, in the loop's thread.
+        full: told when a job waits and no further thread may be started.
         clock: tells the time in seconds, by which handlers count as short.
         park_for: seconds without work after which a thread ends.
     """
@@ -77,13 +81,18 @@ class HandlerThreads:
         bound: int,
         arm: Callable[[float], None],
         failed: Callable[[BaseException], None],
+        soon: Callable[[Callable[[], None]], object],
         *,
+        full: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = monotonic,
         park_for: float = PARK_FOR,
     ) -> None:
+        self._full = full
         self._bound = bound
         self._arm = arm
         self._failed = failed
+        self._soon = soon
+        self._round: list[Job] = []
         self._clock = clock
         self._park_for = park_for
         self._armed = False
@@ -95,6 +104,7 @@ class HandlerThreads:
         self._numbers = itertools.count(1)
         self._submitted = 0
         self._started = 0
+        self._ended = 0  # by threads that are gone
         self._started_when_armed = 0
         self._stopping = False
 
@@ -107,20 +117,32 @@ class HandlerThreads:
     def active(self) -> bool:
         """Whether a job waits or is under way."""
         with self._lock:
-            waiting = self._submitted != self._started and not self._stopping
-            return waiting or any(worker.busy for worker in self._workers)
+            if self._stopping:
+                return any(worker.busy for worker in self._workers)
+            return self._submitted != self._ended + sum(worker.ended for worker in self._workers)
 
-    def submit(self, pace: Pace, source: Source, function: Callable[..., None], *arguments: Any) -> None:
+    def submit(self, *job: Any) -> None:
         """Adds a job behind all others; only the loop's thread does this.
 
+        It starts when the loop has read what there is to read: a thread that is woken while the loop is in
+        the middle of that takes the interpreter lock from it between two sockets.
+
         Args:
-            pace: the handler's memory.
-            source: whose job it is.
-            function: what to call on a handler thread; it is not to raise.
-            *arguments: what to call it with.
+            *job: the pace of its handler, its source, what to call on a handler thread (it is not to raise),
+                and what to call it with.
         """
         self._submitted += 1
-        self._jobs.put((pace, source, function, arguments))
+        jobs = self._round
+        jobs.append(job)
+        if len(jobs) == 1:
+            self._soon(self._start_round)
+
+    def _start_round(self) -> None:
+        """Hands over what was submitted in this round of the loop."""
+        jobs, self._round = self._round, []
+        put = self._jobs.put
+        for job in jobs:
+            put(job)
         if self._runner is None:
             with self._lock:
                 if self._runner is None:  # else a thread that had nothing else to do took over meanwhile
@@ -168,6 +190,8 @@ class HandlerThreads:
             self._runner.wake.release()
         elif len(self._workers) < self._bound:
             self._start_worker()
+        else:
+            self._full()
 
     def _replace(self, runner: _Worker) -> None:
         """Hands over, unless the runner ends its job in this very moment; the lock is held.
@@ -188,10 +212,12 @@ class HandlerThreads:
         self._workers.add(worker)
         try:
             threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
-        except RuntimeError as error:  # the system has no thread to give; `check` tries again
+        except RuntimeError:
+            # The system has none to give, or the interpreter is about to end (Python 3.12). The threads that
+            # there are go on, and `check` tries again.
             self._runner = None
             self._workers.discard(worker)
-            self._failed(error)
+            self._full()
 
     def _work(self, me: _Worker) -> None:
         while not self._stopping:
@@ -207,7 +233,12 @@ class HandlerThreads:
                     continue
             break
         with self._lock:
+            self._retire(me)
+
+    def _retire(self, me: _Worker) -> None:
+        if me in self._workers:
             self._workers.discard(me)
+            self._ended += me.ended
 
     def _take_or_park(self, me: _Worker) -> bool:
         """Takes the runner's part if nobody has it, else waits for it.
@@ -216,7 +247,9 @@ class HandlerThreads:
             False if the thread is to end.
         """
         with self._lock:
-            me.busy = False  # not before: who sees all idle finds a runner, or this thread free
+            if me.busy:
+                me.busy = False  # not before: who sees all idle finds a runner, or this thread free
+                me.ended += 1
             if self._stopping:
                 return False
             if self._runner is None or self._runner is me:
@@ -228,28 +261,38 @@ class HandlerThreads:
         with self._lock:
             if me in self._parked:
                 self._parked.remove(me)
-                self._workers.discard(me)
+                self._retire(me)
                 return False
         return me.wake.acquire()  # it was made the runner in the very moment in which the time was up
 
     def _run(self, me: _Worker, job: Job) -> None:
-        pace, source, function, arguments = job
-        with self._lock:
-            me.busy = True
-            self._started += 1
-            source.started += 1
-            if pace.overran > SHORT_RUNS_TO_FORGET:
-                self._runner = None  # before the look at the queue: what comes after it finds no runner
-                if self._jobs.qsize():
-                    self._hand_off()
-        began = self._clock()
+        pace: Pace = job[0]
+        source: Source = job[1]
+        # Without the lock, which costs as much as all of this: while a thread is the runner and not busy,
+        # nobody takes that part from it, so nobody else counts.
+        self._started += 1
+        source.started += 1
+        me.busy = True
+        if pace.overran > SHORT_RUNS_TO_FORGET:
+            self._stand_back(me)
+        clock = self._clock
+        began = clock()
         try:
-            function(*arguments)
+            job[2](*job[3:])
         except BaseException as error:  # noqa: BLE001 (the thread must go on)
             self._failed(error)
-        if self._clock() - began > HAND_OFF_AFTER:
+        if clock() - began > HAND_OFF_AFTER:
             pace.overran = min(pace.overran, SHORT_RUNS_TO_FORGET) + SHORT_RUNS_TO_FORGET
         elif pace.overran:
             pace.overran -= 1
         if self._runner is me:
             me.busy = False
+            me.ended += 1
+
+    def _stand_back(self, me: _Worker) -> None:
+        """Lets another thread take over before a job that is known to be slow."""
+        with self._lock:
+            if self._runner is me:
+                self._runner = None  # before the look at the queue: what comes after it finds no runner
+                if self._jobs.qsize():
+                    self._hand_off()

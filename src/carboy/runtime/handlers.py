@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from carboy.socketio.packets import RESERVED_EVENTS
+
 if TYPE_CHECKING:
     from carboy.runtime.client import Client
 
@@ -42,16 +44,24 @@ class Handler:
 
 
 class Handlers:
-    """The handlers of a server by namespace and event; the last one registered counts."""
+    """The handlers of a server by namespace and event; the last one registered counts.
+
+    Attributes:
+        named: those of the main namespace by the name of the event; none for a name that a client must not
+            send, and no catch-all.
+    """
 
     def __init__(self) -> None:
         self._functions: dict[tuple[str, str], tuple[Handler, bool]] = {}  # what `find` returns
         self._classes: dict[str, Callable[[str], Handler]] = {}
         self._namespaces: set[str] = set()
+        self.named: dict[str, Handler] = {}
 
     def register(self, namespace: str, event: str, handler: Handler) -> None:
         """Registers a handler for one event; "*" stands for any event, or any namespace."""
         self._functions[namespace, event] = handler, event == ANY
+        if namespace == "/" and event != ANY and event not in RESERVED_EVENTS:
+            self.named[event] = handler
         self._namespaces.add(namespace)
 
     def register_namespace(self, namespace: str, resolve: Callable[[str], Handler]) -> None:

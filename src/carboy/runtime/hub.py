@@ -19,6 +19,9 @@ from carboy.runtime.timer_wheel import Timed, TimerWheel
 FAN_OUT_SLICE = 4096
 """Sends after which a fan-out gives the loop back, so that heartbeats and reads run in between."""
 
+LET_THREADS_RUN = 0.001
+"""Seconds for which handler threads have the interpreter lock before they are judged."""
+
 
 class Corked(Protocol):
     """Something with output that leaves in one write at the end of a round."""
@@ -55,12 +58,13 @@ class Hub:
 
     def _reset(self) -> None:
         self.timers = TimerWheel(self._failed)
-        self.threads = HandlerThreads(self._max_threads, self._arm_hand_off, self._failed)
+        self.threads = HandlerThreads(
+            self._max_threads, self._arm_hand_off, self._failed, self._soon, full=self._tell_threads_full
+        )
         self.tasks = set()
         self._corked: list[Corked] = []
         self._flush_scheduled = False
         self._rest_scheduled = False
-        self._budget = FAN_OUT_SLICE
         self._turn: asyncio.TimerHandle | None = None
         self._turn_at = float("inf")
 
@@ -140,11 +144,10 @@ class Hub:
         self._drain()
 
     def _drain(self) -> None:
-        self._budget = FAN_OUT_SLICE
         self._flush_scheduled = True  # by us, below
         done = False
         try:
-            done = self.outbox.drain(self._within_budget)
+            done = self.outbox.drain(FAN_OUT_SLICE)
         finally:
             if not done:
                 self._rest_scheduled = True  # this once, however often threads wake the loop meanwhile
@@ -169,7 +172,7 @@ class Hub:
                 send(recipient, message)
             except Exception as error:  # noqa: BLE001, PERF203 (a defect must not cost the others)
                 self._failed(error)
-        self._budget -= len(now)
+        self.outbox.spend(len(now))
         if end < len(recipients):
             self.outbox.put_first(self.fan_out, send, recipients, message, end)
 
@@ -177,10 +180,6 @@ class Hub:
         """Puts an item on the timer wheel, to be called at `when` (seconds of the loop's clock)."""
         self.timers.schedule(item, when)
         self._turn_in_time()
-
-    def _within_budget(self) -> bool:
-        self._budget -= 1
-        return self._budget > 0
 
     def _wake(self) -> None:
         loop = self._loop
@@ -195,7 +194,12 @@ class Hub:
             pass  # the loop was closed a moment ago
 
     def _arm_hand_off(self, delay: float) -> None:
-        self.loop.call_later(delay, self.threads.check)
+        # In two steps: where the loop was busy until now, a thread with a short handler waits for the
+        # interpreter lock, and gets it in between.
+        self.loop.call_later(delay, self.loop.call_later, LET_THREADS_RUN, self.threads.check)
+
+    def _soon(self, function: Callable[[], None]) -> None:
+        self.loop.call_soon(function)
 
     def _turn_in_time(self) -> None:
         due = self.timers.next_due()
@@ -210,6 +214,15 @@ class Hub:
         self._turn = None
         self.timers.turn(self.now())
         self._turn_in_time()
+
+    def _tell_threads_full(self) -> None:
+        if self._max_threads > 1:  # one alone is meant to make events wait
+            self._log.rarely(
+                "handler_threads",
+                "Events wait: the %d handler threads are busy, and no further one can be started"
+                " (option handler_threads, or a limit of the system)",
+                self.threads.threads,
+            )
 
     def _failed(self, error: BaseException) -> None:
         self._log.exception("A defect of the server, which goes on", error=error)

@@ -7,6 +7,7 @@ no sense costs a line in the log.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from carboy.adapters.bus import Bus
@@ -20,7 +21,7 @@ from carboy.adapters.messages import (
     read_skipped,
     read_text,
 )
-from carboy.exceptions import NotConnectedError, PacketError
+from carboy.exceptions import CarboyError, NotConnectedError
 from carboy.runtime.acks import NOBODY, Answered, Lost
 from carboy.runtime.census import Census
 from carboy.runtime.client import Client
@@ -127,7 +128,7 @@ class Incoming:
                 method = self._methods.get(message["method"])
                 if method is not None:
                     method(message)
-        except PacketError as error:
+        except (CarboyError, TypeError, ValueError, RecursionError) as error:
             self._local.log.rarely("queue", "Ignoring a message of another process: %s", error)
         except Exception as error:
             self._local.log.exception("A message of another process could not be served", error=error)
@@ -166,8 +167,9 @@ class Incoming:
         # A process of Flask-SocketIO hears only what is for all.
         node = asker if census is not None else None
 
-        def answered(_: Client | None, arguments: list[Any]) -> None:
+        def answered(client: Client | None, arguments: list[Any]) -> None:
             message = {"method": "callback", **keys, **arguments_of(self._codec, arguments, "args")}
+            message["final"] = client is not None and rooms == [client.sid]  # nobody else can be meant
             self._publish(message, node)
 
         def lost(client: Client | None, why: str) -> None:
@@ -189,7 +191,8 @@ class Incoming:
         )
 
     def _callback(self, message: Message) -> None:
-        self._acks.answered(message.get("id"), read_arguments(message, "args"))
+        arguments, final = read_arguments(message, "args"), message.get("final") is True
+        self._acks.answered(message.get("id"), arguments, final=final)
 
     def _unanswered(self, message: Message) -> None:
         node = None if message.get("final") else read_text(message, "host_id")
@@ -208,21 +211,14 @@ class Incoming:
 
     def _change(self, change: Callable[..., None], message: Message) -> None:
         sid, namespace = read_text(message, "sid"), read_text(message, "namespace", "/")
-        try:
+        with suppress(NotConnectedError):  # it is connected to another process, or has left
             for room in read_rooms(message.get("room")) or ():
                 change(sid, room, namespace, everywhere=False)
-        except NotConnectedError:
-            pass  # it is connected to another process, or has left
-        except ValueError as error:
-            raise PacketError(str(error)) from None
 
     def _close_room(self, message: Message) -> None:
         namespace = read_text(message, "namespace", "/")
-        try:
-            for room in read_rooms(message.get("room")) or ():
-                self._local.close_room(room, namespace, everywhere=False)
-        except ValueError as error:
-            raise PacketError(str(error)) from None
+        for room in read_rooms(message.get("room")) or ():
+            self._local.close_room(room, namespace, everywhere=False)
 
     def _move(self, message: Message) -> None:
         namespace, rooms = read_text(message, "namespace", "/"), read_rooms(message.get("rooms"))

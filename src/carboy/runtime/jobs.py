@@ -67,7 +67,7 @@ class Jobs:
             self._arrange(connection, job)
         else:  # the hot path
             connection.submitted += 1
-            self._hub.threads.submit(handler, connection, self._run, job)
+            self._hub.threads.submit(handler, connection, self._run, *job)
         if connection.submitted - connection.started + connection.held >= self._max_queued:
             connection.review()
 
@@ -85,7 +85,7 @@ class Jobs:
             self._hub.spawn(self._run_coroutine(job))
         else:
             connection.submitted += 1
-            self._hub.threads.submit(handler, connection, self._run, job)
+            self._hub.threads.submit(handler, connection, self._run, *job)
 
     # Whose turn it is; in the loop's thread
 
@@ -153,15 +153,21 @@ class Jobs:
         else:
             connection.submitted += 1
             run = self._run_and_next if self._one_at_a_time else self._run
-            self._hub.threads.submit(handler, connection, run, job)
+            self._hub.threads.submit(handler, connection, run, *job)
 
     # A plain function, on a handler thread
 
-    def _run(self, job: Job) -> None:
-        client, handler, event, arguments, done, token = job
-        connection = client.connection
-        if connection.paused and connection.waiting <= connection.resume_at:
-            self._hub.outbox.put(connection.review)
+    def _run(
+        self,
+        client: Client,
+        handler: Handler,
+        event: Any,
+        arguments: tuple[Any, ...],
+        done: Done,
+        token: Any,
+    ) -> None:
+        if client.connection.paused:
+            self.started(client.connection)
         if client.dismissed and _is_dropped(event):
             return
         try:
@@ -171,11 +177,16 @@ class Jobs:
         else:
             done(client, token, result, None)
 
-    def _run_and_next(self, job: Job) -> None:
+    def started(self, connection: Connection) -> None:
+        """Lets a connection be read again once few enough of its jobs wait; called when one has started."""
+        if connection.waiting <= connection.resume_at:
+            self._hub.outbox.put(connection.review)
+
+    def _run_and_next(self, client: Client, *rest: Any) -> None:
         try:
-            self._run(job)
+            self._run(client, *rest)
         finally:
-            self._hub.outbox.put(self._next, job[0].connection)
+            self._hub.outbox.put(self._next, client.connection)
 
     # A coroutine function, on the loop
 

@@ -142,6 +142,7 @@ class Lifecycle:
             for name in [name for name, client in clients.items() if client.state is ClientState.GONE]:
                 del clients[name]
             if len(clients) >= self._config.max_namespaces:
+                connection.tell_bound("max_namespaces", "asks for too many namespaces")
                 return TOO_MANY_NAMESPACES
         return None
 

@@ -70,19 +70,24 @@ class RemoteAcks:
             timer.daemon = True
             timer.start()
         if oldest is not None:
-            self._log.rarely(
-                "asked too much", "Too many emits wait for their callbacks: give them a timeout="
-            )
-            self.give_up(oldest)
+            self._drop(oldest)
         if awaited is not None and not awaited:
             self.lost(number, None, NOBODY)
 
-    def answered(self, number: Any, arguments: list[Any]) -> None:
-        """Takes an answer; one that nobody waits for is ignored."""
+    def answered(self, number: Any, arguments: list[Any], *, final: bool = False) -> None:
+        """Takes an answer; one that nobody waits for is ignored.
+
+        Args:
+            number: of the emit.
+            arguments: of the acknowledgement.
+            final: whether no other can come.
+        """
         asked = self._waiting.get(number) if isinstance(number, int) else None
         if asked is not None:
             asked.is_answered = True
             self._on_loop(asked.answered, None, arguments)
+            if final:
+                self._end(number, "")
 
     def lost(self, number: Any, node: str | None, why: str) -> None:
         """Takes note that no answer will come.
@@ -112,6 +117,14 @@ class RemoteAcks:
     def give_up(self, number: int) -> None:
         """Waits no longer."""
         self._end(number, TIMED_OUT)
+
+    def _drop(self, number: int) -> None:
+        """Gives up on the emit that has waited longest, since too many wait."""
+        asked = self._waiting.get(number)
+        if asked is not None and not asked.is_answered:
+            text = "Too many emits wait for their callbacks: give them a timeout="
+            self._log.rarely("asked too much", text)
+        self.give_up(number)
 
     def _end(self, number: int, why: str) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from carboy.config import Config
 from carboy.engineio.session import Session
 from carboy.engineio.sids import generate_sid
 from carboy.exceptions import PacketError
+from carboy.runtime.admission import Admission
 from carboy.runtime.callbacks import Callbacks
 from carboy.runtime.client import CONNECTED, CONNECTING, Client
 from carboy.runtime.cluster import Cluster
@@ -25,6 +26,7 @@ from carboy.runtime.jobs import Jobs
 from carboy.runtime.lifecycle import CLIENT_DISCONNECT, Lifecycle
 from carboy.runtime.log import Log
 from carboy.runtime.membership import Membership
+from carboy.runtime.short_way import ShortWay
 from carboy.socketio.json_codec import JSONCodec
 from carboy.socketio.msgpack_codec import MessagePackCodec
 from carboy.socketio.packets import ACK, CONNECT, DISCONNECT, EVENT, Codec, DecoderLimits, Packet
@@ -51,16 +53,21 @@ class Server(Membership):
         lifecycle: how clients come and go.
         callbacks: runs functions for acknowledgements.
         connections: the engine sessions by their id.
+        admission: how many of them there may be.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.log = Log(config.logger)
-        super().__init__(Hub(config.handler_threads, self.log), LocalAdapter(), make_codec(config))
+        adapter: LocalAdapter[Client] = LocalAdapter(config.max_rooms)
+        hub = Hub(config.handler_threads, self.log)
+        super().__init__(hub, adapter, make_codec(config), config.max_acks)
         self.handlers = Handlers()
         self.connections: dict[str, Connection] = {}
+        self.admission = Admission(config, self.log)
         self.jobs = jobs = Jobs(self.hub, config.max_queued_events, one_at_a_time=not config.async_handlers)
         self.events = Events(self.hub, self.handlers, jobs, self.codec, self.log)
+        self.short_way = self._make_short_way()
         self.lifecycle = Lifecycle(
             config, self.hub, self.adapter, self.handlers, jobs, self.codec, self.events
         )
@@ -75,6 +82,13 @@ class Server(Membership):
     @name.setter
     def name(self, name: str) -> None:
         self.lifecycle.name = name
+
+    def _make_short_way(self) -> ShortWay | None:
+        config = self.config
+        if config.serializer == "msgpack" or config.json is not None or not config.async_handlers:
+            return None
+        named, limits = self.handlers.named, decoder_limits(config)
+        return ShortWay(self.hub, named, self.events, self.jobs, limits, config.max_queued_events)
 
     # Engine sessions
 
@@ -92,6 +106,7 @@ class Server(Membership):
         session = Session(generate_sid(self.name), transport, config.ping_interval, config.ping_timeout, now)
         connection = Connection(self, session, environ)
         self.connections[session.sid] = connection
+        self.admission.enter(environ)
         return connection
 
     def packet_received(self, connection: Connection, packet: Packet) -> None:
@@ -123,7 +138,8 @@ class Server(Membership):
 
     def connection_forgotten(self, connection: Connection) -> None:
         """Forgets a connection whose peer knows that it is over."""
-        self.connections.pop(connection.session.sid, None)
+        if self.connections.pop(connection.session.sid, None) is not None and not connection.inline:
+            self.admission.leave(connection.environ)
 
     def forget_all(self) -> None:
         """Forgets every client without a word, in a process that was forked while it served.
@@ -133,6 +149,7 @@ class Server(Membership):
         """
         self._inherited += [*self.connections.values(), self.hub.loop if self.hub.running else None]
         self.connections.clear()
+        self.admission.clear()
         self.adapter.clear()
         self.lifecycle.leaving.clear()
         self.name = ""
@@ -165,13 +182,18 @@ class Server(Membership):
 
 def make_codec(config: Config) -> Codec:
     """Makes the codec that the option `serializer` names, with the limits of the other options."""
-    limits = DecoderLimits(
+    limits = decoder_limits(config)
+    if config.serializer == "msgpack":
+        return MessagePackCodec(limits=limits)
+    return JSONCodec(limits=limits, json=config.json)
+
+
+def decoder_limits(config: Config) -> DecoderLimits:
+    """Returns what one packet of a peer may cost, as the options have it."""
+    return DecoderLimits(
         max_attachments=config.max_attachments,
         max_attachment_bytes=config.max_attachment_bytes,
         max_id_digits=19,
         max_namespace_length=config.max_namespace_length,
         max_depth=config.max_depth,
     )
-    if config.serializer == "msgpack":
-        return MessagePackCodec(limits=limits)
-    return JSONCodec(limits=limits, json=config.json)

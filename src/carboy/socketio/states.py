@@ -23,6 +23,8 @@ from carboy.exceptions import LocalError
 class ClientState(Enum):
     """Where a client of a namespace is in its life. Compare with `is`."""
 
+    __hash__ = object.__hash__  # by identity; that of Enum is a call of Python
+
     CONNECTING = auto()  # its connect handler runs; what is emitted to it is held
     ABANDONED = auto()  # left while its connect handler runs; no recipient
     CONNECTED = auto()  # the only state in which it receives, and its events run
@@ -32,6 +34,8 @@ class ClientState(Enum):
 
 class ClientInput(Enum):
     """What happens to a client of a namespace."""
+
+    __hash__ = object.__hash__  # by identity; that of Enum is a call of Python
 
     ACCEPT = auto()  # the connect handler accepted
     REFUSE = auto()  # the connect handler refused, raised, or called disconnect()

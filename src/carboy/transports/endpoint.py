@@ -81,8 +81,7 @@ class Endpoint:
         """
         allowed = False
         try:
-            await rewrite(self._middleware, environ)
-            await self._check_origin(environ)
+            await self._look_at(environ)
             allowed = True
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 return Reply(
@@ -90,7 +89,7 @@ class Endpoint:
                     [HTML, *self._cors(environ, allowed), *self._policy.preflight_headers(environ)],
                     b"ok",
                 )
-            query, session = self._check(environ, is_websocket_upgrade(environ))
+            query, session = self._check(environ, "polling", is_websocket_upgrade(environ))
             if session is None:
                 reply = await self._open(environ, query, websockets=websockets)
             elif isinstance(session, OtherWorker):
@@ -99,7 +98,8 @@ class Endpoint:
                 reply = await self._answer(environ, exchange, query, session)
         except RequestError as error:
             return self._refuse(environ, error, allowed)
-        return Reply(reply.status, [*reply.headers, *self._cors(environ, allowed)], reply.body)
+        status, headers, body = reply
+        return Reply(status, [*headers, *self._cors(environ, allowed)], body)
 
     async def serve_relayed(self, environ: dict[str, Any], exchange: Exchange) -> Reply:
         """Answers a request for a session of ours that another worker has let in, without what that one adds.
@@ -136,7 +136,7 @@ class Endpoint:
     async def _poll(
         self, environ: dict[str, Any], exchange: Exchange, query: Query, transport: PollingTransport
     ) -> Reply:
-        body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
         def answer(payload: bytes) -> None:
             if not body.done():
@@ -146,13 +146,18 @@ class Endpoint:
             transport.poll(answer)
         except RemoteError:
             return Reply(400, [NO_STORE])
-        gone = not body.done() and await wait_for(body, exchange)
-        if not body.done() and not gone:
-            transport.hurry()
-        if not body.done():
-            transport.poll_lost(answer)
+
+        def ended(has_left: bool) -> None:
+            if not has_left:
+                transport.hurry()
+            if not body.done():
+                body.set_result(None)
+                transport.poll_lost(answer)
+
+        payload = body.result() if body.done() else await wait_for(body, exchange, ended)
+        if payload is None:
             return Reply(400, [NO_STORE])
-        return await payload_reply(self._server.config, environ, query.jsonp, body.result())
+        return await payload_reply(self._server.config, environ, query.jsonp, payload)
 
     async def _post(
         self,
@@ -195,9 +200,10 @@ class Endpoint:
         except PacketError as error:
             connection.violate(error)
             raise
-        posted = asyncio.Event()
-        transport.post(payload, posted.set)
-        await posted.wait()
+        posted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        transport.post(payload, lambda: posted.set_result(None))
+        if not posted.done():
+            await posted
 
     # Websockets
 
@@ -228,12 +234,8 @@ class Endpoint:
         Raises:
             RequestError: if it is refused.
         """
-        await rewrite(self._middleware, environ)
-        await self._check_origin(environ)
-        query, session = self._check(environ, upgrade=True)
-        if query.transport != "websocket":
-            raise RequestError(3, "Bad request")
-        return session
+        await self._look_at(environ)
+        return self._check(environ, "websocket", upgrade=True)[1]
 
     def admit_relayed(self, environ: dict[str, Any]) -> Connection:
         """Returns the session of ours for a websocket that another worker has let in.
@@ -256,9 +258,8 @@ class Endpoint:
         Returns:
             The websocket, which opens the session when it is connected.
         """
-        return WebSocket(
-            self._server.config.max_http_buffer_size, self.websockets, self._opener(environ, connection)
-        )
+        config, opener = self._server.config, self._opener(environ, connection)
+        return WebSocket(config.max_http_buffer_size, config.max_fragments, self.websockets, opener)
 
     def asgi_websocket(self, environ: dict[str, Any], connection: Connection | None) -> ASGIWebSocket:
         """Makes the websocket for an admitted handshake behind an ASGI server; else as `websocket`."""
@@ -301,6 +302,17 @@ class Endpoint:
 
     # What all requests have in common
 
+    async def _look_at(self, environ: dict[str, Any]) -> None:
+        """Lets middleware rewrite the environment, and checks the origin; both may wait for a thread."""
+        admission = self._server.admission
+        admission.check_handshake()
+        admission.handshakes += 1
+        try:
+            await rewrite(self._middleware, environ)
+            await self._check_origin(environ)
+        finally:
+            admission.handshakes -= 1
+
     async def _check_origin(self, environ: dict[str, Any]) -> None:
         origin = environ.get("HTTP_ORIGIN")
         if not origin:
@@ -321,13 +333,22 @@ class Endpoint:
             self._server.log.exception("The callable in cors_allowed_origins failed", error=error)
             return False
 
-    def _check(self, environ: dict[str, Any], upgrade: bool) -> tuple[Query, Session]:
+    def _check(self, environ: dict[str, Any], transport: str, upgrade: bool) -> tuple[Query, Session]:
         query = parse_query(environ.get("QUERY_STRING", ""))
-        if query.sid is not None and query.sid not in self._server.connections:
-            worker = self.find_worker(query.sid)
-            if worker is not None:
-                return query, worker
-        return query, self._check_query(query, environ, upgrade)
+        session = self._find(query) or self._check_query(query, environ, upgrade)
+        if query.transport != transport:  # it asks for what the front end did not take it for
+            raise RequestError(3, "Bad request")
+        if session is None:
+            if self.closing:
+                raise RequestError(3, "The server is stopping", 503)
+            self._server.admission.check_session(len(self._server.connections), environ)
+        return query, session
+
+    def _find(self, query: Query) -> OtherWorker | None:
+        """Returns the other worker that has a session, if it is none of ours."""
+        if query.sid is None or query.sid in self._server.connections:
+            return None
+        return self.find_worker(query.sid)
 
     def _check_here(self, environ: dict[str, Any], upgrade: bool) -> tuple[Query, Connection]:
         query = parse_query(environ.get("QUERY_STRING", ""))
@@ -348,8 +369,6 @@ class Endpoint:
             session_transport=None if connection is None else connection.session.transport,
             allow_upgrades=self._server.config.allow_upgrades,
         )
-        if self.closing and connection is None:
-            raise RequestError(3, "The server is stopping", 503)
         return connection
 
     def _open_packet(self, connection: Connection, upgrades: list[str]) -> bytes:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+Result = TypeVar("Result")
 
 
 class Exchange(Protocol):
@@ -20,23 +23,32 @@ class Exchange(Protocol):
             ConnectionError: if the peer has gone.
         """
 
-    async def gone(self) -> bool:
+    def gone(self) -> Awaitable[bool]:
         """Returns True when the peer has gone, or False when the request is to return with what there is."""
 
 
-async def wait_for(answer: asyncio.Future[Any], exchange: Exchange) -> bool:
-    """Waits for an answer or the end of its request, whichever comes first.
+async def wait_for(
+    answer: asyncio.Future[Result], exchange: Exchange, ended: Callable[[bool], None]
+) -> Result:
+    """Waits for an answer.
 
     Args:
         answer: the answer.
         exchange: the request.
+        ended: called if the request ends first, with whether the peer has gone; it sees to the answer.
 
     Returns:
-        Whether the peer has gone.
+        The answer.
     """
     gone = asyncio.ensure_future(exchange.gone())
+
+    def tell(_: object) -> None:
+        if not answer.done():
+            ended(gone.cancelled() or gone.exception() is not None or gone.result())
+
+    gone.add_done_callback(tell)
     try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        return await answer
     finally:
+        gone.remove_done_callback(tell)
         gone.cancel()
-    return gone.done() and not gone.cancelled() and (gone.exception() is not None or gone.result())

@@ -6,16 +6,18 @@ It happens in a thread, since middleware may block; where there is none, nothing
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 from carboy.exceptions import RequestError
 
-Headers = list[tuple[str, str]]
+Headers = Sequence[tuple[str, str]]
+
+_FIT_FOR_A_HEAD = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110 section 5.5
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """An HTTP response.
 
     Attributes:
@@ -25,7 +27,7 @@ class Reply:
     """
 
     status: int
-    headers: Headers = field(default_factory=list)
+    headers: Headers = ()
     body: bytes = b""
 
 
@@ -37,9 +39,15 @@ class AnsweredError(RequestError):
 
     Attributes:
         reply: its answer.
+
+    Raises:
+        ValueError: if one of its headers would end the head, or has bytes that cannot stand there.
     """
 
     def __init__(self, reply: Reply) -> None:
+        for name, value in reply.headers:
+            if not _FIT_FOR_A_HEAD.fullmatch(name + value):
+                raise ValueError(f"a middleware answered with a header {name!r} that no head can hold")
         super().__init__(3, "Refused by a middleware", reply.status)
         self.reply = reply
 

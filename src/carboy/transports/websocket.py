@@ -13,9 +13,8 @@ from typing import Any, Protocol
 
 import picows
 
-from carboy.runtime.log import Log
 from carboy.runtime.message import Message
-from carboy.transports.wire import Wire
+from carboy.transports.wire import QuietLogger, Wire
 
 TEXT = picows.WSMsgType.TEXT
 BINARY = picows.WSMsgType.BINARY
@@ -26,9 +25,6 @@ CLOSE = picows.WSMsgType.CLOSE
 DIRECT_LIMIT = 8192
 """Bytes up to which picows copies a message; a larger one may be overwritten by the next while it waits."""
 
-MAX_FRAGMENTS = 1024
-"""Fragments of a message that are small on average; many tiny ones cost far more than their bytes."""
-
 SMALL_FRAGMENT = 1024
 """Bytes of a fragment on average, from which the size of the message alone bounds their number."""
 
@@ -36,6 +32,8 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that the peer is given to answer a close frame, or to close a connection that failed."""
 
 NORMAL_CLOSURE, PROTOCOL_ERROR, INVALID_TEXT, MESSAGE_TOO_BIG = 1000, 1002, 1007, 1009
+
+TOO_LARGE = "a message is too large"
 
 TRANSPORT_CLOSE, TRANSPORT_ERROR = "transport close", "transport error"
 
@@ -81,6 +79,8 @@ class WebSocket(picows.WSListener):
 
     Args:
         max_bytes: bytes of one message, over all its fragments.
+        max_fragments: fragments of a message that are small on average; many tiny ones cost far more than
+            their bytes.
         live: where it is while it is connected.
         opened: called once with this object when frames may be sent; returns the connection.
     """
@@ -90,6 +90,7 @@ class WebSocket(picows.WSListener):
         "_connection",
         "_live",
         "_max_bytes",
+        "_max_fragments",
         "_opened",
         "_partial",
         "_receive_binary",
@@ -108,8 +109,15 @@ class WebSocket(picows.WSListener):
     _send: Any
     _write: Any
 
-    def __init__(self, max_bytes: int, live: set[WebSocket], opened: Callable[[WebSocket], Carried]) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        max_fragments: int,
+        live: set[WebSocket],
+        opened: Callable[[WebSocket], Carried],
+    ) -> None:
         self._max_bytes = max_bytes
+        self._max_fragments = max_fragments
         self._live = live
         self._opened: Callable[[WebSocket], Carried] | None = opened
         self._connection: Carried | None = None
@@ -261,8 +269,10 @@ class WebSocket(picows.WSListener):
         partial.count += 1
         partial.data += data
         size = len(partial.data)
-        if size > self._max_bytes or partial.count > max(MAX_FRAGMENTS, size // SMALL_FRAGMENT):
-            self.fail(MESSAGE_TOO_BIG, "a message is too large, or has too many fragments")
+        if size > self._max_bytes:
+            self.fail(MESSAGE_TOO_BIG, TOO_LARGE)
+        elif partial.count > max(self._max_fragments, size // SMALL_FRAGMENT):
+            self.fail(MESSAGE_TOO_BIG, "a message has too many fragments", "max_fragments")
         elif frame.fin:
             self._partial = None
             if partial.kind is BINARY:
@@ -288,12 +298,13 @@ class WebSocket(picows.WSListener):
         self._abort_later()  # it may not read what stands before the close frame
         self._lose(TRANSPORT_CLOSE)
 
-    def fail(self, code: int, what: str) -> None:
+    def fail(self, code: int, what: str, option: str = "max_http_buffer_size") -> None:
         """Fails the connection (RFC 6455 section 7.1.7): the session is over, the peer gets a close frame.
 
         Args:
             code: the close code.
             what: what happened, for the log.
+            option: the one whose bound was passed, if the code says that one was.
         """
         connection, transport = self._connection, self._transport
         if transport is None:
@@ -305,7 +316,7 @@ class WebSocket(picows.WSListener):
             self._abort_later()
         asyncio.get_running_loop().call_soon(self._wire.drain)  # picows still works on what was read
         if connection is not None:
-            self._wire.told(connection.address, what)
+            self._wire.told(connection.address, what, option if code == MESSAGE_TOO_BIG else None)
         self._lose(TRANSPORT_ERROR)
 
     def ended(self) -> None:
@@ -336,23 +347,6 @@ class _Partial:
         self.kind = kind
         self.data = bytearray()
         self.count = 0
-
-
-class QuietLogger:
-    """Where websockets tell about broken peers, one line for many, and about failures of ours."""
-
-    __slots__ = ("_log",)
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def broken(self, address: str, what: str) -> None:
-        """Tells about a peer that broke the rules."""
-        self._log.rarely("websocket", "Closing the websocket from %s: %s", address, what)
-
-    def exception(self, message: str, *args: Any) -> None:
-        """Tells about a failure of ours, with its traceback."""
-        self._log.logger.exception(message, *args)  # noqa: LOG004  # picows calls it where it handles one
 
 
 def take_over(

@@ -8,14 +8,22 @@ for a single message.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any, Protocol
 
 import picows
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from carboy.runtime.log import Log
+
 READ_BUFFER = 2048
 RETAINED_BUFFER = 16 * 1024
 """Bytes of read buffer that an idle connection may keep; it has grown to the largest message otherwise."""
+
+RECEIVE_BUFFER = 208 * 1024
+"""Bytes that the system is asked to hold of what a peer sends, on a server whose messages are not larger than
+a few of them. picows doubles its buffer whenever a read fills it, so a flood of small messages, of which the
+system would hold megabytes, made it grow without end, and each read kept the loop for as long."""
 
 INTERNAL_ERROR = 1011
 
@@ -28,14 +36,15 @@ HEAD = (
 ANY_KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 
 _SCRATCH = memoryview(bytearray(64 * 1024))
-_TCP_FAMILIES = ("AF_INET", "AF_INET6")
+_ADDRESSES = ("peername", "sockname")
+_TCP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class Lines(Protocol):
     """Where lines about broken connections go."""
 
-    def broken(self, address: str, what: str) -> None:
-        """Tells about a peer that broke the rules."""
+    def broken(self, address: str, what: str, option: str | None) -> None:
+        """Tells about a peer that broke the rules, or passed the bound of an option."""
 
     def exception(self, message: str, *args: Any) -> None:
         """Tells about a failure of ours, with its traceback."""
@@ -78,11 +87,14 @@ class Wire:
         return getattr(self.inner, name)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Returns what the transport knows, with a Unix socket in a disguise that takes TCP options."""
-        known = self.inner.get_extra_info(name, default)
-        if name == "socket" and known is not None and known.family.name not in _TCP_FAMILIES:
-            return _Disguised(known.fileno())
-        return known
+        """Returns what the transport knows, but for what picows only writes into the log.
+
+        Of the options that it sets and reads, TCP_NODELAY counts alone: asyncio leaves it to us on a socket
+        that another server has accepted. The rest would be a dozen system calls for each websocket.
+        """
+        if name == "socket":
+            return _Socket(self.inner.get_extra_info(name))
+        return default if name in _ADDRESSES else self.inner.get_extra_info(name, default)
 
     def close(self) -> None:
         """Does nothing: picows closes with bytes unread, and the close frame might get lost."""
@@ -120,13 +132,16 @@ class Wire:
             key: the validated Sec-WebSocket-Key.
             early: what the peer sent behind its head, without waiting for the answer.
         """
+        known = self.inner.get_extra_info("socket")
+        if known is not None and self._max_bytes <= 8 * RECEIVE_BUFFER:
+            known.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         reader = self._reader()
         self.inner.set_protocol(reader)
         _feed(reader, HEAD % key.encode("ascii") + early)
 
-    def told(self, address: str, what: str) -> None:
-        """Tells in the log that the peer broke a rule."""
-        self._logger.broken(address, what)
+    def told(self, address: str, what: str, option: str | None) -> None:
+        """Tells in the log that the peer broke a rule, or passed the bound of an option."""
+        self._logger.broken(address, what, option)
 
     def keep_small(self) -> None:
         """Replaces a reader whose buffer has grown; only while that buffer is empty."""
@@ -170,6 +185,24 @@ class Wire:
         return protocol
 
 
+class QuietLogger:
+    """Where websockets tell about broken peers, one line for many, and about failures of ours."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def broken(self, address: str, what: str, option: str | None) -> None:
+        """Tells about a peer that broke the rules, or passed the bound of an option."""
+        named = f" (option {option})" if option else ""
+        self._log.rarely(option or "websocket", "Closing the websocket from %s: %s%s", address, what, named)
+
+    def exception(self, message: str, *args: Any) -> None:
+        """Tells about a failure of ours, with its traceback."""
+        self._log.logger.exception(message, *args)  # noqa: LOG004  # picows calls it where it handles one
+
+
 class _Drain(asyncio.BufferedProtocol):
     """What reads a failed connection to its end; no byte of it is kept."""
 
@@ -186,19 +219,21 @@ class _Drain(asyncio.BufferedProtocol):
         self._websocket.ended()
 
 
-class _Disguised:
-    """A stand-in for a Unix socket that takes the TCP options which picows sets, without a word."""
+class _Socket:
+    """A stand-in for a socket that takes the options which picows sets, also where it is none of TCP."""
 
-    __slots__ = ("_number",)
+    __slots__ = ("_real",)
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, real: Any) -> None:
+        self._real = real
 
     def fileno(self) -> int:
-        return self._number
+        number: int = self._real.fileno()
+        return number
 
-    def setsockopt(self, *args: Any) -> None:
-        pass
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        if option == socket.TCP_NODELAY and self._real.family in _TCP_FAMILIES:
+            self._real.setsockopt(level, option, value)
 
     def getsockopt(self, *args: Any) -> int:
         return 0

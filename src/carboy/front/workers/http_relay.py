@@ -72,23 +72,20 @@ class HTTPRelay:
         number = next(self._numbers)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._asked[number] = name, answer
+
+        def ended(has_left: bool) -> None:
+            self._send(name, END, _encode((number, has_left)))
+            if has_left:
+                answer.set_result(Reply(400, [NO_STORE]))
+
         try:
             self._send(name, REQUEST, _encode((number, relayed_fields(environ), state, body)))
-            if polls and await self._wait(name, number, answer, exchange):
-                return Reply(400, [NO_STORE])
-            return await answer
+            return await (wait_for(answer, exchange, ended) if polls else answer)
         finally:
             del self._asked[number]
             if not answer.done():
                 answer.cancel()
                 self._send(name, END, _encode((number, True)))
-
-    async def _wait(self, name: str, number: int, answer: asyncio.Future[Reply], exchange: Exchange) -> bool:
-        """Waits for the answer to a poll, which may be hurried; True if the peer has gone."""
-        gone = await wait_for(answer, exchange)
-        if not gone and not answer.done():
-            self._send(name, END, _encode((number, False)))
-        return gone and not answer.done()
 
     async def _read(self, exchange: Exchange) -> tuple[int, bytes]:
         try:

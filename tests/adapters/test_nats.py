@@ -1,0 +1,46 @@
+"""The driver for NATS says what went wrong, and takes one of several servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+import brokers
+from carboy.adapters.drivers import make_driver
+from carboy.exceptions import BrokerError
+
+
+@pytest.fixture
+def nats(start_broker: Callable[..., brokers.Broker]) -> brokers.Broker:
+    """The NATS server of the run."""
+    return start_broker(brokers.NATS)
+
+
+def test_message_that_is_too_large_is_named(nats):
+    """A message beyond the server's `max_payload` tells what to raise."""
+
+    async def scene() -> None:
+        driver = make_driver(nats.url)
+        await driver.connect(["flask-socketio"])
+        with pytest.raises(BrokerError, match="raise the size"):
+            await driver.publish([("flask-socketio", b"x" * (9 << 20))])
+        await driver.close()
+
+    asyncio.run(scene())
+
+
+def test_first_server_that_answers_is_taken(nats):
+    """Of several servers one may be down."""
+    down = brokers.free_ports(1)[0]
+    url = nats.url.replace(f"@{brokers.HOST}", f"@{brokers.HOST}:{down},{brokers.HOST}")
+
+    async def scene() -> None:
+        driver = make_driver(url)
+        await driver.connect(["flask-socketio"])
+        await driver.publish([("flask-socketio", b"1")])
+        assert await asyncio.wait_for(driver.receive(), 10) == [b"1"]
+        await driver.close()
+
+    asyncio.run(scene())
