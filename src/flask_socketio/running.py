@@ -258,6 +258,8 @@ def address(settings: Settings, port: int) -> str:
 
 
 def _workers(given: Any) -> int:
+    if given is None:
+        return 1
     if isinstance(given, int) and given >= 1:
         return given
     raise ConfigurationError(f"workers must be a number of processes, 1 or more, not {given!r}")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
+import subprocess
+import sys
 import threading
 import urllib.request
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from werkzeug.debug import DebuggedApplication
 
+import flask_socketio
 from carboy.config import UnknownOptionWarning
+from carboy.exceptions import ConfigurationError
 from flask_socketio import SocketIO
 from flask_socketio.running import Settings, address, is_ignored_by_command_line
 
@@ -211,3 +218,82 @@ def test_debugger_stands_between_the_middleware_and_flask(app, socketio, serve):
     assert isinstance(debugged, DebuggedApplication)
     assert not isinstance(debugged.app, DebuggedApplication)
     assert "localhost" in debugged.trusted_hosts
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, "many"])
+def test_number_of_workers_that_cannot_be_is_refused(workers):
+    """The error names the option."""
+    with pytest.raises(ConfigurationError, match="workers must be a number of processes"):
+        read(workers=workers)
+
+
+def test_number_of_workers_is_one_by_default():
+    """None stands for it too."""
+    assert read().workers == read(workers=None).workers == 1
+    assert read(workers=4).workers == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "removed", "why"),
+    [
+        (
+            {"debug": True, "use_reloader": False, "log_output": False},
+            None,
+            "with the reloader or the debugger",
+        ),
+        ({}, "fork", "this system cannot fork"),
+    ],
+)
+def test_one_worker_serves_where_several_cannot(app, socketio, capfd, monkeypatch, options, removed, why):
+    """A line says why."""
+    if removed:
+        monkeypatch.delattr(os, removed)
+    printed = ""
+    thread = threading.Thread(target=socketio.run, args=(app,), kwargs={"port": 0, "workers": 3, **options})
+    thread.start()
+    while "Carboy serves" not in printed:
+        assert thread.is_alive()
+        thread.join(0.01)
+        printed += capfd.readouterr().out
+    socketio.stop()
+    thread.join(10)
+    assert f"One worker and not 3: {why}" in printed
+    assert "workers (Ctrl+C" not in printed
+
+
+WORKERS = """
+import sys, threading
+from flask import Flask
+from flask_socketio import SocketIO
+app = Flask(__name__)
+socketio = SocketIO(app)
+
+@app.get("/stop")
+def stop():
+    socketio.stop()
+    return "stopping"
+
+socketio.run(app, workers=2, uds=sys.argv[1])
+print("behind run", socketio.wsgi_server, threading.active_count())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_several_workers_serve_a_unix_socket_until_one_of_them_stops_all(tmp_path):
+    """The code behind `run` runs once, and the socket is removed."""
+    path = tmp_path / "s"
+    source = str(Path(flask_socketio.__file__).parents[1])
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKERS, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source},
+    ) as process:
+        assert process.stdout.readline() == f" * Carboy serves unix:{path} with 2 workers (Ctrl+C to stop)\n"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"GET /stop HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        assert process.stdout.read() == "behind run None 1\n"
+    assert process.returncode == 0
+    assert not path.exists()

@@ -2,14 +2,18 @@
 
 import { ack, check, checkIn, connect, disconnected, eventually, expect, next, noMore, open, run } from "./client.mjs";
 
-const MANY = 40;
+const MANY = 200;
 
-/** Opens clients until two workers have some; returns pairs of a client and the process that has it. */
+/**
+ * Opens clients until two workers have some; returns pairs of a client and the process that has it.
+ *
+ * A worker with little to do takes every connection that comes, so more come at a time as long as one has them all.
+ */
 async function crew(least = 6, options = {}) {
   const members = [];
   const processes = () => new Set(members.map(([, process]) => process)).size;
   while (members.length < MANY && (members.length < least || processes() < 2)) {
-    const wave = await Promise.all([0, 1, 2].map(() => connect("/", options)));
+    const wave = await Promise.all(Array.from({ length: 3 + members.length }, () => connect("/", options)));
     for (const client of wave) members.push([client, (await ack(client, "who"))[0]]);
   }
   expect(processes() > 1, true);
@@ -67,9 +71,6 @@ check("clients of a worker that is killed come back and are served", async () =>
   const members = await crew(12, { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200 });
   const killed = members[0][1];
   members[0][0].emit("kill");
-  for (const [client, process] of members) {
-    if (process === killed) await eventually(() => !client.connected || client.recovered || client.io._reconnecting || client.id, "it notices");
-  }
   await eventually(async () => {
     for (const [client] of members) {
       if (!client.connected) return false;

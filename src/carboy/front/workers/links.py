@@ -21,7 +21,8 @@ MAX_BUFFERS = 256
 """Pieces that leave in one call; systems take 1024."""
 
 _SCRATCH = memoryview(bytearray(256 * 1024))
-_DESCRIPTOR_SPACE = socket.CMSG_SPACE(struct.calcsize("i"))
+# On Windows, where nothing is ever sent, there are none of these.
+_DESCRIPTOR_SPACE = socket.CMSG_SPACE(struct.calcsize("i")) if hasattr(socket, "CMSG_SPACE") else 0
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
