@@ -62,14 +62,20 @@ def test_arguments_come_back_as_they_were(arguments: list[Any], name: str) -> No
         pytest.param({"data": ["a", 1]}, ["a", 1], id="5.14.0 tuple"),
         pytest.param({"data": "a", "binary": False}, ["a"], id="5.14.2 bare value"),
         pytest.param({"data": [PLACEHOLDER, "eA=="], "binary": True}, [b"x"], id="5.14.2 bare bytes"),
-        pytest.param({"data": [{"a": PLACEHOLDER}, "eA=="], "binary": True}, [{"a": b"x"}], id="5.14.2 bytes in a dict"),
-        pytest.param({"data": [[PLACEHOLDER, 1], "eA=="], "binary": True}, [b"x", 1], id="5.14.2 tuple with bytes"),
+        pytest.param(
+            {"data": [{"a": PLACEHOLDER}, "eA=="], "binary": True}, [{"a": b"x"}], id="5.14.2 bytes in a dict"
+        ),
+        pytest.param(
+            {"data": [[PLACEHOLDER, 1], "eA=="], "binary": True}, [b"x", 1], id="5.14.2 tuple with bytes"
+        ),
         pytest.param({"data": [], "binary": False}, [], id="5.15.1 no argument"),
         pytest.param({"data": [None], "binary": False}, [None], id="5.15.1 None"),
         pytest.param({"data": [["a"]], "binary": False}, [["a"]], id="5.15.1 a list"),
         pytest.param({"data": ["a", 1], "binary": False}, ["a", 1], id="5.15.1 several"),
         pytest.param({"data": [[PLACEHOLDER], "eA=="], "binary": True}, [b"x"], id="5.15.1 bytes"),
-        pytest.param({"data": [[[PLACEHOLDER]], "eA=="], "binary": True}, [[b"x"]], id="5.15.1 bytes in a list"),
+        pytest.param(
+            {"data": [[[PLACEHOLDER]], "eA=="], "binary": True}, [[b"x"]], id="5.15.1 bytes in a list"
+        ),
         pytest.param({}, [None], id="nothing"),
     ],
 )
@@ -179,7 +185,9 @@ def test_room_that_is_none_is_refused(room: Any) -> None:
         read_rooms(room)
 
 
-@pytest.mark.parametrize(("given", "skipped"), [(None, ()), ("", ()), ([], ()), ("a", ("a",)), (["a", 5], ("a", "5"))])
+@pytest.mark.parametrize(
+    ("given", "skipped"), [(None, ()), ("", ()), ([], ()), ("a", ("a",)), (["a", 5], ("a", "5"))]
+)
 def test_skipped_sids_are_none_one_or_several(given: Any, skipped: tuple[str, ...]) -> None:
     """As text."""
     assert read_skipped(given) == skipped

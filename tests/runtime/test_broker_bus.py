@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,7 +66,9 @@ def test_later_listener_hears_from_then_on(make_node: Any) -> None:
     b.hears("2", "3")
 
 
-def test_what_was_said_while_the_broker_was_down_comes_after(make_node: Any, broker: Broker, lines: Any) -> None:
+def test_what_was_said_while_the_broker_was_down_comes_after(
+    make_node: Any, broker: Broker, lines: Any
+) -> None:
     """All of it, in order; one line when it breaks, one when it works again."""
     a, b = make_node(), make_node()
     a.say("1")
@@ -208,7 +211,9 @@ def test_listener_survives_a_driver_that_raises_anything(make_node: Any, broker:
     b.hears("1")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80\x04K\x01.", b"{}", b'{"from":"x","seq":1}', b'{"from":{},"seq":[]}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80\x04K\x01.", b"{}", b'{"from":"x","seq":1}', b'{"from":{},"seq":[]}']
+)
 def test_listener_survives_garbage(make_node: Any, broker: Broker, data: bytes) -> None:
     """What has no stamp is the receiver's business."""
     a, b = make_node(), make_node()
@@ -241,7 +246,9 @@ def test_short_lived_process_sends_what_it_has(make_node: Any) -> None:
 
 
 @pytest.mark.parametrize("says", [True, False])
-def test_unreachable_broker_does_not_hold_up_the_end(make_node: Any, broker: Broker, lines: Any, says: bool) -> None:
+def test_unreachable_broker_does_not_hold_up_the_end(
+    make_node: Any, broker: Broker, lines: Any, says: bool
+) -> None:
     """What is lost is told in one line."""
     broker.up = False
     node = make_node(start=False)
@@ -312,8 +319,10 @@ print("both")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_child_begins_anew_and_leaves_its_parent_alone() -> None:
     """It is a node of its own, with a thread of its own."""
-    program = FORKING.format(tests=os.path.dirname(__file__))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    program = FORKING.format(tests=str(Path(__file__).parent))
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.stdout, done.stderr) == ("both\n", "")
 
 
@@ -340,7 +349,9 @@ bus.publish(b'{{"method":"x","text":"1"}}', None)
 
 def test_script_that_ends_at_once_has_sent_its_message() -> None:
     """Though its interpreter ends already, and starts no threads to look up the broker's name."""
-    program = EXITING.format(tests=os.path.dirname(__file__))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    program = EXITING.format(tests=str(Path(__file__).parent))
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
     assert "1" in done.stdout.split()
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""What comes from other processes does what it says, or costs one line in the log; nothing ends the listener."""
+"""What comes from other processes does what it says, or costs a line in the log; the listener lives."""
 
 from __future__ import annotations
 
@@ -45,9 +45,17 @@ def test_callback_goes_back_to_a_process_of_flask_socketio(cluster: Cluster) -> 
     a.answer("x", 2)
     answer, node = cluster.bus().published[-1]
     assert node is None
-    assert answer.items() >= {
-        "method": "callback", "host_id": OTHER, "sid": a.sid, "namespace": "/", "id": 7, "args": ["x", 2]
-    }.items()
+    assert (
+        answer.items()
+        >= {
+            "method": "callback",
+            "host_id": OTHER,
+            "sid": a.sid,
+            "namespace": "/",
+            "id": 7,
+            "args": ["x", 2],
+        }.items()
+    )
 
 
 def test_callback_for_another_process_is_ignored(cluster: Cluster) -> None:
@@ -74,7 +82,18 @@ def test_pickles_are_refused_in_one_line(cluster: Cluster) -> None:
 
 WRONG: list[Any] = [None, 5, -1.5, True, "", "x", "\ud800", [], ["x", "y", 1], [[[]]], {}, {"a": {}}, 10**40]
 FIELDS = {
-    "emit": ["event", "data", "binary", "namespace", "room", "skip_sid", "callback", "host_id", "volatile", "census"],
+    "emit": [
+        "event",
+        "data",
+        "binary",
+        "namespace",
+        "room",
+        "skip_sid",
+        "callback",
+        "host_id",
+        "volatile",
+        "census",
+    ],
     "callback": ["sid", "namespace", "id", "args", "binary", "final"],
     "unanswered": ["id", "to", "why", "final", "host_id"],
     "disconnect": ["sid", "namespace"],
@@ -87,13 +106,25 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize(("method", "field"), [(m, field) for m, fields in FIELDS.items() for field in fields])
+@pytest.mark.parametrize(
+    ("method", "field"), [(m, field) for m, fields in FIELDS.items() for field in fields]
+)
 def test_wrong_value_in_any_field_costs_a_line_at_most(cluster: Cluster, method: str, field: str) -> None:
     """No traceback, and the next message is served as ever."""
     a = cluster.person(0)
     good = {
-        "method": method, "event": "e", "data": [1], "args": [1], "namespace": "/", "room": "r", "rooms": None,
-        "sid": a.sid, "id": 1, "to": "node0", "callback": [a.sid, "/", 1], "change": "enter_room",
+        "method": method,
+        "event": "e",
+        "data": [1],
+        "args": [1],
+        "namespace": "/",
+        "room": "r",
+        "rooms": None,
+        "sid": a.sid,
+        "id": 1,
+        "to": "node0",
+        "callback": [a.sid, "/", 1],
+        "change": "enter_room",
         "host_id": "node0" if method == "callback" else OTHER,
     }
     import json
@@ -111,12 +142,15 @@ def test_wrong_value_in_any_field_costs_a_line_at_most(cluster: Cluster, method:
 def test_nothing_is_decoded_for_nobody(cluster: Cluster) -> None:
     """A process without a recipient does no work for an event."""
     cluster.person(0)
-    cluster.receive({"method": "emit", "event": "e", "room": "empty", "binary": True, "data": "makes no sense"})
+    cluster.receive(
+        {"method": "emit", "event": "e", "room": "empty", "binary": True, "data": "makes no sense"}
+    )
     assert cluster.warnings() == []
 
 
 def test_defect_costs_one_message(cluster: Cluster) -> None:
     """It is told with its traceback, and the listener goes on."""
+
     def broken(*args: Any, **keys: Any) -> None:
         raise ZeroDivisionError
 

@@ -1,4 +1,4 @@
-"""An emit that can reach nobody is told of: as an error in a task, where it never could, elsewhere in the log."""
+"""An emit that can reach nobody is told of: as an error in a task, elsewhere in the log."""
 
 from __future__ import annotations
 
