@@ -1,4 +1,4 @@
-"""The messages on the queue: what is written python-socketio reads, what any of its versions writes is read."""
+"""The messages on the queue: python-socketio reads what is written; what any version of it writes is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bus over a broker that fails: nothing is lost or doubled within the bounds, and it never ends by itself."""
+"""A bus over a broker that fails: nothing is lost or doubled within the bounds, and it never just ends."""
 
 from __future__ import annotations
 
