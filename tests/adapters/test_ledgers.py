@@ -181,6 +181,13 @@ def test_who_begins_to_listen_gets_nothing_from_before() -> None:
     cluster.say("a", "3")
     assert cluster.heard["b"] == ["3"]
     assert cluster.nodes["a"].nodes() == {"b"}
+    cluster.deaf = "b"  # it has closed, and begun again without listening
+    cluster.connect("b")
+    cluster.say("a", "4")
+    cluster.deaf = ""
+    cluster.connect("b")
+    cluster.say("a", "5")
+    assert cluster.heard["b"] == ["3", "5"]
 
 
 def test_reconnected_node_greets_those_that_do_not_listen() -> None:

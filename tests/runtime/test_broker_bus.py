@@ -125,6 +125,17 @@ def test_publish_that_failed_half_way_doubles_nothing(make_node: Any, broker: Br
     b.hears("1", "2", "3")
 
 
+def test_publish_that_failed_is_made_again_for_those_who_cannot_ask(make_node: Any, broker: Broker) -> None:
+    """Processes of Flask-SocketIO have no ledgers."""
+    node = make_node()
+    broker.fail_after = 0
+    node.say("1")
+    until(lambda: not node.bus.connected)
+    node.advance(1)
+    node.greet()
+    until(lambda: any(b'"text":"1"' in message for _, message in broker.published))
+
+
 def test_what_exceeds_the_bound_is_lost_and_told(make_node: Any, broker: Broker, lines: Any) -> None:
     """The oldest go first; the sender counts them, the reader too."""
     a, b = make_node(kept=3), make_node()
