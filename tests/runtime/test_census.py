@@ -1,4 +1,4 @@
-"""Questions to all processes: whoever answers is counted, whoever is silent is named and not waited for again."""
+"""Questions to all processes: who answers is counted, who is silent is named and not waited for again."""
 
 from __future__ import annotations
 

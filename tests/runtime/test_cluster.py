@@ -1,4 +1,4 @@
-"""Servers that share a bus: what one does reaches the clients of all, once, and nothing is said needlessly."""
+"""Servers that share a bus: what one does reaches the clients of all, once; nothing is said needlessly."""
 
 from __future__ import annotations
 
