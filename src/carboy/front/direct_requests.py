@@ -48,6 +48,7 @@ class DirectProtocol(HttpToolsProtocol):
     parser: Any
     pipeline: Any
     transport: Any
+    watches = False  # whether a poll waits, whose end must be noticed behind other requests too
 
     def __init__(self, server: Server, endpoint: Endpoint, **given: Any) -> None:
         super().__init__(**given)
@@ -76,13 +77,18 @@ class DirectProtocol(HttpToolsProtocol):
         environ = self._environ() if ours else None
         if environ is None or not is_ordinary(environ, self._limit):
             super().on_headers_complete()
-            return
-        before, self.cycle = self.cycle, DirectRequest(self, self._endpoint, self._server.log, environ)
+        else:
+            self._take(DirectRequest(self, self._endpoint, self._server.log, environ))
+        if self.watches:
+            self.flow.resume_reading()
+
+    def _take(self, request: DirectRequest) -> None:
+        before, self.cycle = self.cycle, request
         if before is None or before.response_complete:
-            self.cycle.take_turn()
+            request.take_turn()
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self.pipeline.appendleft((request, self.app))
 
     def switch(self, door: Door) -> None:
         """Hands the connection over at an upgrade; uvicorn would write the head anew, to be parsed again.
@@ -233,6 +239,8 @@ class DirectRequest:
         self._gone = asyncio.get_running_loop().create_future()
         if self.disconnected:
             self._gone.set_result(True)
+        self._carrier.watches = True
+        self._carrier.flow.resume_reading()
         return self._gone
 
     # The answer
@@ -250,7 +258,8 @@ class DirectRequest:
             self.keep_alive = False
         self.response_complete = True
         carrier, transport = self._carrier, self._carrier.transport
-        if not transport.is_closing():
+        carrier.watches = False
+        if not self.disconnected and not transport.is_closing():
             fixed = carrier.server_state.default_headers
             transport.write(response_head(reply, fixed, close=not self.keep_alive) + reply.body)
             if not self.keep_alive:

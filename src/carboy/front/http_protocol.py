@@ -25,7 +25,7 @@ MAX_HEADERS = 256
 """Headers of one request: each costs far more than its bytes."""
 
 MAX_PIPELINED = 64
-"""Requests that may wait behind the one that is being answered."""
+"""Requests that may wait behind the one that is being answered, or come in one read."""
 
 MIN_RATE = 1_000
 """Bytes of a request that buy it a second more."""
@@ -59,6 +59,7 @@ class HTTPProtocol(DirectProtocol):
     _is_lost = False
     _wants_websocket: bool | None = None  # once it was asked
     _hosts = 0
+    _in_one_read = 0
     _unparsed = 0  # bytes since the parser last completed anything
     _running: Any = None  # the request that is being answered, which is not the last one in a pipeline
 
@@ -90,6 +91,7 @@ class HTTPProtocol(DirectProtocol):
         if self._refused:
             return
         self._unset_keepalive_if_required()
+        self._in_one_read = 0
         self._unparsed += len(data)
         try:
             self.parser.feed_data(data)
@@ -127,7 +129,8 @@ class HTTPProtocol(DirectProtocol):
 
     def on_message_begin(self) -> None:
         """Begins a request."""
-        if len(self.pipeline) >= MAX_PIPELINED:
+        self._in_one_read += 1
+        if len(self.pipeline) >= MAX_PIPELINED or self._in_one_read > MAX_PIPELINED + 1:
             raise _Refusal(503, f"more than {MAX_PIPELINED} requests wait behind another")
         self._incomplete = self._in_head = True
         self._read_by = None

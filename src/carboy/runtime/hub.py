@@ -220,7 +220,7 @@ class Hub:
             self._log.rarely(
                 "handler_threads",
                 "Events wait: the %d handler threads are busy, and no further one can be started"
-                " (option handler_threads, or a limit of the system)",
+                " (option handler_threads)",
                 self.threads.threads,
             )
 
