@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Callable
 from uuid import uuid4
 
+import pytest
+
 import brokers
 from carboy.adapters.drivers import make_driver
 
 
+@pytest.mark.kafka
 def test_nodes_share_one_topic(start_broker: Callable[..., brokers.Broker]) -> None:
     """However many processes come and go, a cluster has two topics; Kafka would keep more for ever."""
     kafka = start_broker(brokers.Kafka)

@@ -139,7 +139,7 @@ def test_silent_node_is_forgotten_without_losing_what_comes_next() -> None:
 
 
 def test_short_lived_nodes_leave_nothing_behind() -> None:
-    """Those that say farewell are forgotten at once, with what of theirs was missing counted; others in time."""
+    """Those that say farewell are forgotten at once, what of theirs was missing counted; others later."""
     cluster = Cluster("a", "b")
     for number in range(20):
         script = Ledgers(f"script {number}", 10, 1000)
@@ -181,10 +181,17 @@ def test_who_begins_to_listen_gets_nothing_from_before() -> None:
     cluster.say("a", "3")
     assert cluster.heard["b"] == ["3"]
     assert cluster.nodes["a"].nodes() == {"b"}
+    cluster.deaf = "b"  # it has closed, and begun again without listening
+    cluster.connect("b")
+    cluster.say("a", "4")
+    cluster.deaf = ""
+    cluster.connect("b")
+    cluster.say("a", "5")
+    assert cluster.heard["b"] == ["3", "5"]
 
 
 def test_reconnected_node_greets_those_that_do_not_listen() -> None:
-    """So what a task queue's worker has sent meanwhile comes again, though it does not hear what is for all."""
+    """So what a task queue's worker has sent meanwhile comes again, though it does not listen."""
     cluster = Cluster("a", "b", deaf="b")
     cluster.say("b", "1")
     cluster.away.add("a")

@@ -18,7 +18,8 @@ from carboy.adapters.driver import Driver
 from carboy.adapters.drivers import make_driver
 from carboy.exceptions import BrokerError
 
-KINDS = [brokers.Redis, brokers.RabbitMQ, brokers.NATS, brokers.Kafka, brokers.ZMQ]
+KAFKA = pytest.param(brokers.Kafka, marks=pytest.mark.kafka)
+KINDS = [brokers.Redis, brokers.RabbitMQ, brokers.NATS, KAFKA, brokers.ZMQ]
 
 TIMEOUT = 1.0
 """Seconds that the drivers of these tests wait for their broker."""

@@ -176,7 +176,7 @@ class Node:
     def greet(self) -> None:
         """Waits until it is connected, and lets the others answer."""
         until(lambda: self.bus.connected)
-        until(lambda: self.advance(0.3) or self.bus.wait(0.001) and self.bus._settled.is_set())
+        until(lambda: self.advance(0.3) or (self.bus.wait(0.001) and self.bus._settled.is_set()))
 
     def advance(self, seconds: float) -> None:
         """Moves the clock, and waits until what became due has been done."""

@@ -57,14 +57,15 @@ def test_unconnected_sessions_are_bounded(logger: logging.Logger, lines: list[lo
 
 
 def test_handshakes_that_wait_for_the_application_are_bounded(logger: logging.Logger) -> None:
-    """Together with the sessions that come of them; without one that waits, nobody is refused here."""
+    """Whatever sessions there are, which are another matter."""
     admission = make(logger, max_unconnected=2)
-    admission.unconnected, admission.handshakes = 1, 1
+    admission.unconnected, admission.handshakes = 0, 2
+    admission.check_handshake(lambda: True)
     with pytest.raises(RequestError) as refusal:
-        admission.check_handshake()
+        admission.check_handshake(lambda: False)
     assert (refusal.value.status, refusal.value.code) == (503, 3)
-    admission.unconnected, admission.handshakes = 5, 0
-    admission.check_handshake()
+    admission.unconnected, admission.handshakes = 5, 1
+    admission.check_handshake(lambda: False)
 
 
 def test_sessions_are_bounded_per_address(logger: logging.Logger) -> None:

@@ -1,4 +1,4 @@
-"""A bus over a broker that fails: nothing is lost or doubled within the bounds, and it never ends by itself."""
+"""A bus over a broker that fails: nothing is lost or doubled within the bounds, and it never just ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +123,17 @@ def test_publish_that_failed_half_way_doubles_nothing(make_node: Any, broker: Br
     a.advance(1)
     a.greet()
     b.hears("1", "2", "3")
+
+
+def test_publish_that_failed_is_made_again_for_those_who_cannot_ask(make_node: Any, broker: Broker) -> None:
+    """Processes of Flask-SocketIO have no ledgers."""
+    node = make_node()
+    broker.fail_after = 0
+    node.say("1")
+    until(lambda: not node.bus.connected)
+    node.advance(1)
+    node.greet()
+    until(lambda: any(b'"text":"1"' in message for _, message in broker.published))
 
 
 def test_what_exceeds_the_bound_is_lost_and_told(make_node: Any, broker: Broker, lines: Any) -> None:
@@ -318,7 +330,7 @@ print("both")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_child_begins_anew_and_leaves_its_parent_alone() -> None:
     """It is a node of its own, with a thread of its own."""
-    program = FORKING.format(tests=os.path.dirname(__file__))
+    program = FORKING.format(tests=str(Path(__file__).parent))
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
@@ -348,7 +360,7 @@ bus.publish(b'{{"method":"x","text":"1"}}', None)
 
 def test_script_that_ends_at_once_has_sent_its_message() -> None:
     """Though its interpreter ends already, and starts no threads to look up the broker's name."""
-    program = EXITING.format(tests=os.path.dirname(__file__))
+    program = EXITING.format(tests=str(Path(__file__).parent))
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )

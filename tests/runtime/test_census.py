@@ -1,4 +1,4 @@
-"""Questions to all processes: whoever answers is counted, whoever is silent is named and not waited for again."""
+"""Questions to all processes: who answers is counted, who is silent is named and not waited for again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def test_clients_of_all_processes_are_found(cluster: Cluster) -> None:
     assert found.silent == frozenset()
     there = found[1]
     assert (there.rooms, there.transport, there.address, there.node) == (
-        (there.sid, "room"), "websocket", "192.0.2.1", "node1"
+        (there.sid, "room"),
+        "websocket",
+        "192.0.2.1",
+        "node1",
     )
     assert there.session["name"] == "b"
     assert len(cluster.servers[0].fetch_clients()) == 3
@@ -36,7 +39,11 @@ def test_clients_of_all_processes_are_found(cluster: Cluster) -> None:
 def test_clients_are_counted(cluster: Cluster) -> None:
     """Everywhere, in rooms, in namespaces."""
     server = cluster.servers[0]
-    counts = [server.count_clients(), server.count_clients(["room"]), server.count_clients(namespace="/other")]
+    counts = [
+        server.count_clients(),
+        server.count_clients(["room"]),
+        server.count_clients(namespace="/other"),
+    ]
     assert counts == [3, 2, 0]
 
 
@@ -72,7 +79,9 @@ def test_questions_leave_nothing_behind(cluster: Cluster) -> None:
     assert cluster.warnings() == []
 
 
-@pytest.mark.parametrize("reply", [{}, {"count": "x"}, {"count": 1, "clients": [1]}, {"count": 1, "clients": 5}])
+@pytest.mark.parametrize(
+    "reply", [{}, {"count": "x"}, {"count": 1, "clients": [1]}, {"count": 1, "clients": 5}]
+)
 def test_answer_that_makes_no_sense_is_ignored(cluster: Cluster, reply: dict[str, object]) -> None:
     """With a line in the log, and not in the asker's face."""
     bus = cluster.bus(1)

@@ -57,6 +57,7 @@ class Life(RuleBasedStateMachine):
         self.open_namespaces: set[str] = set()  # as the peer knows it from what it received
         self.left: set[str] = set()  # what may still come there was sent before its goodbye was read
         self.received: dict[str, list[int]] = {}
+        self.connected: set[str] = set()
         for namespace in joined:
             self.peer.ask(namespace)
         self.settle()
@@ -170,6 +171,7 @@ class Life(RuleBasedStateMachine):
         for kind, namespace, _, data in self.peer.received() if hasattr(self, "peer") else ():
             if kind == CONNECT:
                 assert namespace not in self.open_namespaces
+                self.connected.add(data["sid"])
                 self.open_namespaces.add(namespace)
                 self.left.discard(namespace)
                 self.received[namespace] = []
@@ -201,7 +203,9 @@ class Life(RuleBasedStateMachine):
         self.settle()
         server = self.world.server
         for client, told in self.told.items():
-            assert told.disconnects == told.accepted, "an accepted client has one disconnect handler"
+            # Thrown out while its connect handler still ran, it was refused, whatever that one returned.
+            accepted = told.accepted and (client.sid in self.connected or not client.dismissed)
+            assert told.disconnects == accepted, "an accepted client has one disconnect handler"
             assert client.state.name == "GONE"
             assert client.acks is None
             assert client._held is None

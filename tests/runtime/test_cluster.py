@@ -1,4 +1,4 @@
-"""Servers that share a bus: what one does reaches the clients of all, once, and nothing is said needlessly."""
+"""Servers that share a bus: what one does reaches the clients of all, once; nothing is said needlessly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ class Asked:
     def ask(self, cluster: Cluster, **options: Any) -> Asked:
         """Asks from the first server."""
         cluster.servers[0].emit_with_ack(
-            "q", [], lambda _, arguments: self.answers.append(arguments), lambda _, why: self.lost.append(why), **options
+            "q",
+            [],
+            lambda _, arguments: self.answers.append(arguments),
+            lambda _, why: self.lost.append(why),
+            **options,
         )
         return self
 

@@ -27,7 +27,6 @@ class Faults:
         rate: bytes a second, None for no limit.
         reset_after: bytes from the client after which both ends are reset, None for never.
         half_close_after: bytes from the client after which it sends no more, None for never.
-        deaf_after: bytes from the server after which nothing more is read of it, None for never.
     """
 
     delay: float = 0.0
@@ -35,7 +34,6 @@ class Faults:
     rate: float | None = None
     reset_after: int | None = None
     half_close_after: int | None = None
-    deaf_after: int | None = None
 
 
 Choose = Callable[[int, bytes], Faults]
@@ -52,7 +50,7 @@ class FaultProxy:
 
     Attributes:
         port: where it listens.
-        resets: connections that it has reset.
+        broken: connections that it has reset or closed by half.
     """
 
     def __init__(self, target: int, choose: Choose, seed: int) -> None:
@@ -65,7 +63,7 @@ class FaultProxy:
         self._listening = threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
-        self.resets = 0
+        self.broken = 0
 
     def start(self) -> None:
         """Listen."""
@@ -101,8 +99,10 @@ class FaultProxy:
             first = await reader.read(CHUNK)
             faults = self._choose(number, first)
             dice = random.Random(self._seed * 1_000_003 + number)
-            up = self._carry(first, reader, their_writer, faults, dice, faults.reset_after)
-            down = self._carry(b"", their_reader, writer, faults, random.Random(dice.random()), None)
+            up = self._carry(
+                first, reader, their_writer, faults, dice, faults.reset_after, faults.half_close_after
+            )
+            down = self._carry(b"", their_reader, writer, faults, random.Random(dice.random()))
             await asyncio.wait((asyncio.ensure_future(up), asyncio.ensure_future(down)))
         finally:
             for end in (writer, their_writer):
@@ -115,7 +115,8 @@ class FaultProxy:
         writer: asyncio.StreamWriter,
         faults: Faults,
         dice: random.Random,
-        reset_after: int | None,
+        reset_after: int | None = None,
+        half_close_after: int | None = None,
     ) -> None:
         carried = 0
         data = first
@@ -130,9 +131,12 @@ class FaultProxy:
                 await writer.drain()
                 carried += len(part)
                 if reset_after is not None and carried >= reset_after:
-                    self.resets += 1
+                    self.broken += 1
                     _reset(writer)
                     return
+                if half_close_after is not None and carried >= half_close_after:
+                    self.broken += 1
+                    break
             if writer.can_write_eof():
                 writer.write_eof()
 

@@ -191,17 +191,24 @@ def test_sessions_of_one_address_are_bounded(make_target: MakeTarget) -> None:
 
 
 def test_handshakes_that_wait_for_a_callable_are_bounded(make_target: MakeTarget) -> None:
-    """A callable that decides slowly does not gather requests without end."""
+    """A callable that decides slowly does not gather requests without end; sessions that there are go on."""
     go_on = threading.Event()
-    target = make_target(max_unconnected=3, cors_allowed_origins=lambda origin: go_on.wait(5))
+
+    def decide(origin: str) -> bool:
+        return origin == "http://b.example" or go_on.wait(5)
+
+    target = make_target(max_unconnected=3, cors_allowed_origins=decide)
+    present = target.site.client()
+    session = target.site.polling(present)
     clients = [target.site.client() for _ in range(4)]
     for client in clients[:3]:
         client.begin("GET", POLLING, headers="Origin: http://a.example\r\n")
     target.wait_until(lambda: target.server.admission.handshakes == 3, "three wait")
     assert clients[3].request("GET", POLLING, headers="Origin: http://a.example\r\n").status == 503
+    assert present.request("POST", session, b"3", headers="Origin: http://b.example\r\n").status == 200
     go_on.set()
     assert sorted(client.finish().status for client in clients[:3]) == [200] * 3
-    for client in clients:
+    for client in (*clients, present):
         client.socket.close()
     target.end_polling()
     target.wait_for_nothing()

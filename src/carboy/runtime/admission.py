@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from carboy.config import Config
@@ -38,13 +39,16 @@ class Admission:
         self.unconnected = 0
         self.handshakes = 0
 
-    def check_handshake(self) -> None:
+    def check_handshake(self, goes_on: Callable[[], bool]) -> None:
         """Refuses a request while too many are looked at.
+
+        Args:
+            goes_on: whether the request belongs to a session that there is, which is let in; asked last.
 
         Raises:
             RequestError: if it is refused.
         """
-        if self.handshakes + self.unconnected >= self._config.max_unconnected and self.handshakes:
+        if self.handshakes >= self._config.max_unconnected and not goes_on():
             raise self._refusal("max_unconnected", self.handshakes)
 
     def check_session(self, connected: int, environ: dict[str, Any]) -> None:

@@ -35,13 +35,6 @@ NORMAL_CLOSURE, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 FOREVER = float("inf")
 
 
-class ShortWay(Protocol):
-    """What takes the usual event, past everything else here."""
-
-    def receive(self, connection: Connection, packet: bytes) -> bool:
-        """Takes an event; False if it has to go the plain way, and nothing has happened."""
-
-
 class Owner(Protocol):
     """What a connection needs of the server."""
 
@@ -50,10 +43,7 @@ class Owner(Protocol):
     log: Log
     codec: Codec
     admission: Admission
-
-    @property
-    def short_way(self) -> ShortWay | None:
-        """What takes the usual event, if the options leave room for it."""
+    short_way: Any  # a `ShortWay`, which knows connections; or None
 
     def packet_received(self, connection: Connection, packet: Packet) -> None:
         """Takes a Socket.IO packet."""
@@ -152,13 +142,8 @@ class Connection(Output):
 
     def receive_text(self, packet: bytes) -> None:
         """Takes one Engine.IO text packet from the transport, with its type digit."""
-        short_way = self._short_way
-        if (
-            short_way is not None
-            and self._partial is None
-            and not self.session.awaiting_pong
-            and short_way.receive(self, packet)
-        ):
+        usual = self._partial is None and not self.session.awaiting_pong
+        if usual and self._short_way is not None and self._short_way.receive(self, packet):
             return
         try:
             if packet and packet[0] == MESSAGE_DIGIT:

@@ -54,7 +54,7 @@ class ShortWay:
         self._max_queued = max_queued
         self._longest = 2 * limits.max_depth  # each level takes two brackets, so this needs no look at them
         self._bracket_by = len(b"42") + limits.max_id_digits + 1
-        self._answer = self._run  # bound once
+        self._run_bound = self._run  # once, not for every event
 
     def receive(self, connection: Connection, packet: bytes) -> bool:
         """Takes an event; only in the loop's thread.
@@ -85,7 +85,7 @@ class ShortWay:
             self._events.start(client, handler, number, data[0], data[1:])
             return True
         connection.submitted += 1
-        self._hub.threads.submit(handler, connection, self._answer, client, handler, data, digits)
+        self._hub.threads.submit(handler, connection, self._run_bound, client, handler, data, digits)
         if connection.submitted - connection.started + connection.held >= self._max_queued:
             connection.review()
         return True

@@ -305,7 +305,7 @@ class Endpoint:
     async def _look_at(self, environ: dict[str, Any]) -> None:
         """Lets middleware rewrite the environment, and checks the origin; both may wait for a thread."""
         admission = self._server.admission
-        admission.check_handshake()
+        admission.check_handshake(lambda: self._goes_on(environ))
         admission.handshakes += 1
         try:
             await rewrite(self._middleware, environ)
@@ -333,9 +333,14 @@ class Endpoint:
             self._server.log.exception("The callable in cors_allowed_origins failed", error=error)
             return False
 
+    def _goes_on(self, environ: dict[str, Any]) -> bool:
+        """Tells whether a request is for a session that there is, here or with another worker."""
+        sid = parse_query(environ.get("QUERY_STRING", "")).sid
+        return sid is not None and (sid in self._server.connections or self.find_worker(sid) is not None)
+
     def _check(self, environ: dict[str, Any], transport: str, upgrade: bool) -> tuple[Query, Session]:
         query = parse_query(environ.get("QUERY_STRING", ""))
-        session = self._find(query) or self._check_query(query, environ, upgrade)
+        session = self._find_worker(query) or self._check_query(query, environ, upgrade)
         if query.transport != transport:  # it asks for what the front end did not take it for
             raise RequestError(3, "Bad request")
         if session is None:
@@ -344,7 +349,7 @@ class Endpoint:
             self._server.admission.check_session(len(self._server.connections), environ)
         return query, session
 
-    def _find(self, query: Query) -> OtherWorker | None:
+    def _find_worker(self, query: Query) -> OtherWorker | None:
         """Returns the other worker that has a session, if it is none of ours."""
         if query.sid is None or query.sid in self._server.connections:
             return None
