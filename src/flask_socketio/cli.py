@@ -121,8 +121,8 @@ def _channels(url: str) -> list[str]:
         return []
     import redis  # noqa: PLC0415  (an extra)
 
-    with redis.Redis.from_url(url) as client:
-        return [channel.decode(errors="replace") for channel in client.pubsub_channels()]
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        return [str(channel) for channel in client.pubsub_channels()]
 
 
 def _say(what: str, text: str) -> None:

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 from carboy.engineio.cookies import session_cookie
 from carboy.engineio.origins import OriginPolicy, refused_origin
 from carboy.engineio.packets import encode_open
-from carboy.engineio.payloads import decode_jsonp
 from carboy.engineio.requests import (
     Query,
     check_request,
@@ -28,7 +27,7 @@ from carboy.runtime.connection import Connection
 from carboy.runtime.message import Message
 from carboy.runtime.server import Server
 from carboy.transports.asgi_websocket import ASGIWebSocket
-from carboy.transports.exchange import Exchange, wait_for
+from carboy.transports.exchange import Exchange, payload_of, wait_for
 from carboy.transports.other_worker import OtherWorker
 from carboy.transports.polling import PollingTransport
 from carboy.transports.replies import HTML, JSON, NO_STORE, payload_reply
@@ -196,7 +195,7 @@ class Endpoint:
     ) -> None:
         """Takes a body, and returns when its POST may be answered."""
         try:
-            payload = _payload_of(environ, query, body)
+            payload = payload_of(environ, query.jsonp, body)
         except PacketError as error:
             connection.violate(error)
             raise
@@ -396,9 +395,3 @@ class Endpoint:
         if error.status == 426:
             headers.append(("Sec-WebSocket-Version", "13"))
         return Reply(error.status, headers, error_body(error))
-
-
-def _payload_of(environ: dict[str, Any], query: Query, body: bytes) -> bytes:
-    if environ.get("CONTENT_TYPE", "").lower().startswith("application/octet-stream"):
-        raise PacketError("a body of Engine.IO v3 (application/octet-stream)")
-    return body if query.jsonp is None else decode_jsonp(body)

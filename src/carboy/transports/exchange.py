@@ -1,10 +1,13 @@
-"""The HTTP request that is being answered, and the wait for its answer or its end."""
+"""The HTTP request that is being answered: its body, and the wait for its answer or its end."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from carboy.engineio.payloads import decode_jsonp
+from carboy.exceptions import PacketError
 
 Result = TypeVar("Result")
 
@@ -52,3 +55,19 @@ async def wait_for(
     finally:
         gone.remove_done_callback(tell)
         gone.cancel()
+
+
+def payload_of(environ: dict[str, Any], jsonp: int | None, body: bytes) -> bytes:
+    """Returns the payload that the body of a POST brings.
+
+    Args:
+        environ: the WSGI environment of the request.
+        jsonp: the index of the callback that a JSONP request names; None for any other.
+        body: the body.
+
+    Raises:
+        PacketError: if it is of another version of the protocol, or no form of JSONP.
+    """
+    if environ.get("CONTENT_TYPE", "").lower().startswith("application/octet-stream"):
+        raise PacketError("a body of Engine.IO v3 (application/octet-stream)")
+    return body if jsonp is None else decode_jsonp(body)
