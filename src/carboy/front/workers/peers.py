@@ -21,8 +21,11 @@ from carboy.runtime.log import Log
 MAX_BACKLOG = 64 * 1024 * 1024
 """Bytes that may wait for one worker; one that takes nothing for so long is left out."""
 
-MEET_TIME = 1.0
-"""Seconds that the others are given to connect back to a worker that joins."""
+MEET_TIME = 5.0
+"""Seconds that the others are given to connect back to a worker that joins; a dead one is not waited for."""
+
+PAUSE = 1.0
+"""Seconds for which nobody is accepted after too many files were open."""
 
 FLUSH_TIME = 1.0
 """Seconds in which what was sent at the end has to leave."""
@@ -140,7 +143,7 @@ class Peers:
         except OSError as error:  # too many files are open
             self._log.rarely("workers", "A worker cannot be heard: %s", error)
             self._loop.remove_reader(self._listener)
-            self._loop.call_later(MEET_TIME, self._accept_again)
+            self._loop.call_later(PAUSE, self._accept_again)
             return
         connection.setblocking(False)
         if _same_user(connection):
