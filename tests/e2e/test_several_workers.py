@@ -17,9 +17,9 @@ import servers
 from test_front_ends import TROUBLE, environment
 
 COMMANDS = {
-    "gunicorn gthread": "-m gunicorn -w 4 -k gthread --threads 4 -b 127.0.0.1:{port} several_workers:app",
-    "uvicorn": "-m uvicorn --workers 4 --port {port} several_workers:asgi_app",
-    "run": str(servers.APPLICATIONS / "several_workers.py"),
+    "gunicorn gthread": "-m gunicorn -w 4 -k gthread --threads 4 -b 127.0.0.1:{port} workers:app",
+    "uvicorn": "-m uvicorn --workers 4 --port {port} workers:asgi_app",
+    "run": str(servers.APPLICATIONS / "workers.py"),
 }
 CHECKS = [
     pytest.param(command, mode, name, id=f"{command}-{mode}-{name}".replace(" ", "-"))
