@@ -29,7 +29,7 @@ ready-to-run: $(VENV)/.for-run node
 	@:
 
 test: $(VENV)/.for-test node ## run all tests; PYTEST="-k rooms -x" is handed to pytest
-	$(VENV)/bin/python -m pytest $(PYTEST)
+	$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 check: $(VENV)/.for-check ## lint, check the format and the types
 	$(VENV)/bin/ruff check

@@ -47,7 +47,9 @@ def test_worker_is_found_by_its_name() -> None:
         each.close()
 
 
-@pytest.mark.parametrize(("master", "key"), [(os.getppid(), "key"), (os.getpid(), "other")])
+@pytest.mark.parametrize(
+    ("master", "key"), [(os.getppid(), "key"), (os.getpid(), "other")], ids=["master", "key"]
+)
 def test_groups_do_not_mix(master: int, key: str) -> None:
     """Another master, or another key, is another group."""
     _, listener = Place(os.getpid(), "key").listen()
