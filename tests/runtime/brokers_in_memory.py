@@ -39,6 +39,7 @@ class Broker:
     Attributes:
         up: whether it can be reached.
         mute: whether it takes what is published and brings it to nobody.
+        largest: bytes that a message may have.
         fail_after: messages that it takes of the next publish before that fails, None for all.
         attempts: how often somebody has tried to connect.
         published: the messages that it took.
@@ -49,6 +50,7 @@ class Broker:
         self.drivers: list[MemoryDriver] = []
         self.up = True
         self.mute = False
+        self.largest = 1_000_000
         self.fail_after: int | None = None
         self.attempts = 0
         self.published: list[tuple[str, bytes]] = []
@@ -65,6 +67,8 @@ class Broker:
 
     def take(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Brings messages to whoever subscribes to their channels."""
+        if any(len(message) > self.largest for _, message in messages):
+            raise BrokerError("a message is too large")
         with self.lock:
             count, self.fail_after = self.fail_after, None
             for channel, message in messages[:count]:

@@ -136,6 +136,20 @@ def test_publish_that_failed_is_made_again_for_those_who_cannot_ask(make_node: A
     until(lambda: any(b'"text":"1"' in message for _, message in broker.published))
 
 
+def test_message_that_the_broker_refuses_is_lost_and_told(make_node: Any, broker: Broker, lines: Any) -> None:
+    """It is given up after some attempts; those behind it arrive, and nobody waits for it."""
+    a, b = make_node(), make_node()
+    broker.largest = 500
+    a.say("1")
+    a.say("x" * 500)
+    a.say("2")
+    until(lambda: a.advance(0.5) or a.bus.lost)
+    until(lambda: a.advance(0.5) or b.advance(0.5) or len(b.got) == 2)
+    b.hears("1", "2")
+    assert (a.bus.lost, b.bus.missed) == (1, 1)
+    assert [line.getMessage() for line in lines if "refuses a message of" in line.getMessage()]
+
+
 def test_what_exceeds_the_bound_is_lost_and_told(make_node: Any, broker: Broker, lines: Any) -> None:
     """The oldest go first; the sender counts them, the reader too."""
     a, b = make_node(kept=3), make_node()

@@ -6,7 +6,7 @@ import pytest
 
 from carboy.adapters.ledgers import Ledgers
 from carboy.runtime import broker_queue
-from carboy.runtime.broker_queue import BATCH, BrokerQueue
+from carboy.runtime.broker_queue import BATCH, MAX_REFUSALS, BrokerQueue
 
 
 class Queue(BrokerQueue):
@@ -46,7 +46,7 @@ def test_batch_that_failed_goes_first() -> None:
         queue.add(b'{"a":%d}' % number, None)
     batch = queue.take_batch()
     assert (len(batch), len(queue)) == (BATCH, 1)
-    queue.put_back(batch)
+    assert not queue.put_back(batch, failed=False)
     assert texts(queue.take_batch() + queue.take_batch()) == [str(number) for number in range(BATCH + 1)]
 
 
@@ -67,7 +67,7 @@ def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     queue.add(b'{"a":"%b"}' % (b"x" * 200), None)
     assert (len(queue), queue.lost) == (0, 1)
     queue.add(b'{"a":1}', None)
-    queue.put_back(queue.take_batch())
+    queue.put_back(queue.take_batch(), failed=False)
     queue.add(b'{"a":2}', None)
     assert (len(queue), queue.lost) == (2, 1)
     queue.add(b'{"a":"%b"}' % (b"x" * 50), None)
@@ -80,3 +80,28 @@ def test_ledgers_are_asked_behind_the_lock() -> None:
     assert queue.ask(Ledgers.nodes) == frozenset()
     queue.ask(Ledgers.take, b'{"from":"node","seq":1}', 0.0)
     assert (queue.echoes, queue.missed) == (1, 0)
+
+
+def test_message_that_is_never_taken_is_given_up_and_holds_up_nobody() -> None:
+    """After a batch has failed they go one by one, until all of them were tried."""
+    queue = Queue(10)
+    for number in range(3):
+        queue.add(b'{"a":%d}' % number, None)
+    assert not queue.put_back(queue.take_batch(), failed=True)
+    assert texts(queue.take_batch()) == ["0"]
+    queue.published(1)
+    for _ in range(MAX_REFUSALS - 1):
+        batch = queue.take_batch()
+        assert texts(batch) == ["1"]
+        assert not queue.put_back(batch, failed=True)
+    assert queue.put_back(queue.take_batch(), failed=True)
+    assert (queue.lost, texts(queue.take_batch())) == (1, ["2"])
+
+
+def test_batch_that_was_interrupted_is_no_failure() -> None:
+    """The connection was lost, or the process ends: nothing is known against any message."""
+    queue = Queue(10)
+    queue.add(b'{"a":0}', None)
+    for _ in range(2 * MAX_REFUSALS):
+        assert not queue.put_back(queue.take_batch(), failed=False)
+    assert texts(queue.take_batch()) == ["0"]

@@ -46,6 +46,13 @@ class Sent:
         while len(self._kept) > self._max_messages or self._bytes > self._max_bytes:
             self._bytes -= len(self._kept.popleft()[1])
 
+    def drop(self, message: bytes) -> None:
+        """Forgets a message that cannot be sent, so that nobody gets it who asks."""
+        entry = next((entry for entry in self._kept if entry[1] is message), None)
+        if entry is not None:
+            self._kept.remove(entry)
+            self._bytes -= len(message)
+
     def again(self, first: int, last: int) -> tuple[int, list[bytes]]:
         """Returns what was asked for.
 

@@ -108,6 +108,11 @@ class Ledgers:
         sent.keep(stamped)
         return stamped
 
+    def drop(self, message: bytes) -> None:
+        """Forgets a message that cannot be sent, whoever it is for."""
+        for sent in (self._sent, *(peer.sent for peer in self._peers.values())):
+            sent.drop(message)
+
     def hello(self) -> bytes:
         """Returns the message that this node is there, which is to be answered."""
         return self._message("hello", seq=self._sent.last, listens=self._listens)

@@ -319,9 +319,12 @@ class BrokerBus:
         batch = self._queue.take_batch()
         try:
             await self._driver.publish(batch)
-        except BaseException:
-            self._queue.put_back(batch)
+        except BaseException as error:
+            if self._queue.put_back(batch, failed=isinstance(error, BrokerError)):
+                size = len(batch[0][1])
+                self._log.warning("%s refuses a message of %d bytes, which is lost", self._broker, size)
             raise
+        self._queue.published(len(batch))
 
     async def _watch(self) -> None:
         """Asks for what is missing, and tries the connection when nothing has come for a while."""

@@ -21,6 +21,10 @@ BATCH = 500
 """Messages that are published at once."""
 
 
+MAX_REFUSALS = 5
+"""Times that one message alone may fail on a connection that works; then it is what the broker refuses."""
+
+
 class BrokerQueue:
     """The messages of one node on their way to the broker.
 
@@ -42,6 +46,8 @@ class BrokerQueue:
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._bytes = 0
         self._ledgers = Ledgers(node, max_messages, MAX_BYTES)
+        self._careful = 0  # messages that are published one by one, since one of them may be refused
+        self._refusals = 0
         self.lost = 0
 
     def __len__(self) -> int:
@@ -68,15 +74,39 @@ class BrokerQueue:
     def take_batch(self) -> list[tuple[str, bytes]]:
         """Takes the messages that are to be published next, with the names of their channels."""
         with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            size = min(1 if self._careful else BATCH, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(size)]
             self._bytes -= sum(len(message) for _, message in batch)
         return batch
 
-    def put_back(self, batch: Sequence[tuple[str, bytes]]) -> None:
-        """Puts a batch back; what of it went out nevertheless is known by its number, if it comes twice."""
+    def published(self, count: int) -> None:
+        """Takes note that so many messages have reached the broker."""
+        self._careful = max(0, self._careful - count)
+        self._refusals = 0
+
+    def put_back(self, batch: Sequence[tuple[str, bytes]], *, failed: bool) -> bool:
+        """Puts a batch back; what of it went out nevertheless is known by its number, if it comes twice.
+
+        Args:
+            batch: what was taken.
+            failed: whether the broker did not take it; one message that it never takes must not hold up all.
+
+        Returns:
+            Whether it was given up instead: it is one message, which the broker refuses.
+        """
         with self._lock:
+            if failed:
+                self._careful = max(self._careful, len(batch))
+                self._refusals += len(batch) == 1
+            if self._refusals >= MAX_REFUSALS:
+                self._careful -= 1
+                self._refusals = 0
+                self.lost += 1
+                self._ledgers.drop(batch[0][1])
+                return True
             self._waiting.extendleft(reversed(batch))
             self._bytes += sum(len(message) for _, message in batch)
+            return False
 
     def ask(self, question: Callable[..., Result], *arguments: Any, **keys: Any) -> Result:
         """Calls a method of `Ledgers`.
