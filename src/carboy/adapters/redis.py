@@ -142,7 +142,7 @@ class RedisDriver(BrokerDriver):
 
     async def _master(self, service: str) -> tuple[str, int]:
         """Asks one Sentinel after the other who the master is."""
-        told: object = "none of the Sentinels can be reached"
+        told: Exception = ConnectionError("none of the Sentinels can be reached")
         for host, port in self.url.addresses(SENTINEL_PORT):
             sentinel = self._class(host=host, port=port, **self._sentinel_options)
             try:
@@ -156,8 +156,8 @@ class RedisDriver(BrokerDriver):
                 await sentinel.disconnect(nowait=True)
             if answer is not None:
                 return answer[0].decode(), int(answer[1])
-            told = f"the Sentinels know no service {service!r}, which stands last in the URL"
-        raise ConnectionError(str(told))
+            told = ConnectionError(f"the Sentinels know no service {service!r}, which stands last in the URL")
+        raise told
 
 
 def _credentials(url: BrokerURL) -> dict[str, str]:
