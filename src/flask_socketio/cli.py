@@ -38,7 +38,12 @@ def ping_bus(script: ScriptInfo, timeout: float, answer: bool) -> None:
     """Prove that two processes hear each other over the message queue, and list who else is there."""
     queue, cluster, server = _cluster()
     _say("Queue", f"{name_of(queue.url)}, channel {queue.channel!r}")
-    _connect(cluster, server)
+    logger = server.log.logger
+    logger.disabled = True  # what it would tell is told here
+    try:
+        _connect(cluster)
+    finally:
+        logger.disabled = False
     if answer:
         click.echo(READY)
         sys.stdin.read()
@@ -64,8 +69,7 @@ def _cluster() -> tuple[MessageQueue, Cluster, Server]:
     return queue, runtime.cluster, runtime
 
 
-def _connect(cluster: Cluster, server: Server) -> None:
-    server.log.logger.disabled = True  # what it would tell is told here
+def _connect(cluster: Cluster) -> None:
     cluster.start()
     if not cluster.bus.wait(CONNECT_TIME):
         reason = getattr(cluster.bus, "error", None) or f"no answer within {CONNECT_TIME:g} seconds"

@@ -6,11 +6,14 @@ Messages of one channel keep their order; those of two channels of one process m
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error
 
 from carboy.adapters.broker_driver import BrokerDriver
 from carboy.adapters.broker_url import BrokerURL
@@ -34,9 +37,30 @@ class NATSDriver(BrokerDriver):
         self._client: Client | None = None
 
     async def _open(self, channels: Sequence[str]) -> None:
+        client = await self._connect()
+        for channel in channels:
+            await client.subscribe(legal_name(channel), cb=self._take)
+        await self._probe()
+
+    async def _connect(self) -> Client:
+        """Connects to the first server that answers: without its reconnecting the library tries one, any."""
+        *others, last = self._servers()
+        for server in others:
+            with suppress(OSError, Error, asyncio.TimeoutError):
+                return await self._connect_to(server)
+            await self._end()
+        return await self._connect_to(last)
+
+    async def _connect_to(self, server: str) -> Client:
         self._client = client = Client()
+        is_open = False
+
+        async def failed(error: Exception | None = None) -> None:
+            if is_open and self._client is client:  # else whoever connects is told, or nobody wants to know
+                self._fail(error or ConnectionError("the server has closed the connection"))
+
         await client.connect(
-            self._servers(),
+            server,
             **{
                 "connect_timeout": self._timeout,
                 "ping_interval": 3600,  # the watch over the connection sends its own
@@ -45,13 +69,12 @@ class NATSDriver(BrokerDriver):
                 "allow_reconnect": False,
                 "max_reconnect_attempts": 1,
                 "reconnect_time_wait": 0,
-                "error_cb": self._on_error,
-                "closed_cb": self._on_closed,
+                "error_cb": failed,
+                "closed_cb": failed,
             },
         )
-        for channel in channels:
-            await client.subscribe(legal_name(channel), cb=self._take)
-        await self._probe()
+        is_open = True
+        return client
 
     def _servers(self) -> list[str]:
         return [
@@ -67,12 +90,6 @@ class NATSDriver(BrokerDriver):
 
     async def _take(self, message: Msg) -> None:
         self._deliver(message.data)
-
-    async def _on_error(self, error: Exception) -> None:
-        self._fail(error)
-
-    async def _on_closed(self) -> None:
-        self._fail(ConnectionError("the server has closed the connection"))
 
     async def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:
         assert self._client is not None
