@@ -47,6 +47,13 @@ def open_connections(site: serving.Site) -> int:
     return len(site.embedded._uvicorn.server_state.connections)
 
 
+def wait_for_some(site: serving.Site) -> None:
+    """Wait until a connection has been accepted: a client that has written need not have been."""
+    deadline = time.monotonic() + serving.SECONDS
+    while not site.call(open_connections, site):
+        assert time.monotonic() < deadline, "no connection is accepted"
+
+
 def wait_for_none(site: serving.Site) -> None:
     """Wait until every connection is gone."""
     deadline = time.monotonic() + serving.SECONDS
@@ -131,6 +138,7 @@ def test_peer_that_does_not_take_its_answer_is_cut_off(
     """Its buffer is given back; one line names the option."""
     with hasty.client(receive_buffer=4096) as client:
         client.begin("GET", "/")
+        wait_for_some(hasty)
         wait_for_none(hasty)
     (line,) = caplog.messages
     assert line.endswith("it does not take its answer (option request_timeout)")
@@ -153,6 +161,7 @@ def test_peer_that_does_not_take_the_end_of_its_answer_is_cut_off(
     """A connection that was closed with bytes unsent does not linger."""
     with hasty.client(receive_buffer=4096) as client:
         client.begin("GET", "/", headers="Connection: close\r\n")
+        wait_for_some(hasty)
         wait_for_none(hasty)
 
 
