@@ -40,6 +40,13 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave sockets that nobody closed to later Pythons: asyncio of 3.10 leaves some of the libraries open."""
+    if sys.version_info < (3, 11):
+        for warning in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
+            config.addinivalue_line("filterwarnings", f"ignore:(unclosed|Exception ignored in):{warning}")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave Kafka out unless `KAFKA` is set: no package of this system has it, so it must be fetched."""
     left_out = [item for item in items if item.get_closest_marker("kafka")]

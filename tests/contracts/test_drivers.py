@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -21,18 +20,6 @@ from carboy.exceptions import BrokerError
 
 KAFKA = pytest.param(brokers.Kafka, marks=pytest.mark.kafka)
 KINDS = [brokers.Redis, brokers.RabbitMQ, brokers.NATS, KAFKA, brokers.ZMQ]
-
-pytestmark = (
-    # aiormq 6, the last for Python 3.10, leaves the socket of a cancelled connect to the garbage collector
-    [
-        pytest.mark.filterwarnings(
-            f"ignore:Exception ignored in. {what}:pytest.PytestUnraisableExceptionWarning"
-        )
-        for what in ("<function _SelectorTransport.__del__", "<socket.socket")
-    ]
-    if sys.version_info < (3, 11)
-    else []
-)
 
 TIMEOUT = 1.0
 """Seconds that the drivers of these tests wait for their broker."""
