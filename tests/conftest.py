@@ -41,7 +41,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave sockets that nobody closed to later Pythons: asyncio of 3.10 leaves some of the libraries open."""
+    """Leave sockets that nobody closed to later Pythons: asyncio of 3.10 leaves some open itself."""
     if sys.version_info < (3, 11):
         for warning in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
             config.addinivalue_line("filterwarnings", f"ignore:(unclosed|Exception ignored in):{warning}")

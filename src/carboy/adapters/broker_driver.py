@@ -28,7 +28,7 @@ HINTS = (
     (r"name or service|name resolution|getaddrinfo|nodename|no address", "check the host name in the URL"),
     (r"no such file|ENOENT", "check the path in the URL, and that the broker runs"),
     (
-        r"refused|unreachable|not ready|no route|connect call failed|unable to connect|reset|bootstrap|no servers",
+        r"refused|reset|unreachable|not ready|no route|call failed|unable to connect|bootstrap|no servers",
         "check that it runs at this host and port",
     ),
     (r"no answer|timed? ?out", "check that it runs, the host and port, and that no firewall drops packets"),
