@@ -133,7 +133,7 @@ class Crowd:
 
     async def _malformed(self) -> None:
         lines = await Lines.open(self.port)
-        with suppress(*GONE):
+        with suppress(*GONE, asyncio.TimeoutError):  # which is an OSError from Python 3.11 on alone
             if random.random() < 0.5:
                 lines.writer.write(random.choice(GARBAGE))
             else:
