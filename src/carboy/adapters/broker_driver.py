@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from carboy.adapters.broker_url import BrokerURL
+from carboy.adapters.cancelling import cancel
 from carboy.exceptions import BrokerError
 
 # What the text of an error tells, and what to do about it. The first that is found counts.
@@ -164,10 +165,7 @@ class BrokerDriver(ABC):
 
     async def _give_up(self) -> None:
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await cancel(tasks)
         # A task of its own: a library that is cut off may fail in any way, and even raise a CancelledError.
         ending = asyncio.ensure_future(self._end())
         await asyncio.wait([ending], timeout=self._timeout)

@@ -21,6 +21,7 @@ from uuid import uuid4
 from weakref import WeakSet, ref
 
 from carboy.adapters.bus import Receive
+from carboy.adapters.cancelling import cancel
 from carboy.adapters.driver import Driver
 from carboy.adapters.ledgers import Answer, Ledgers
 from carboy.exceptions import BrokerError
@@ -260,9 +261,7 @@ class BrokerBus:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await cancel(tasks)
         for task in done:
             task.result()
 
