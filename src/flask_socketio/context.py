@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from types import TracebackType
 from typing import Any
 
 from flask import Flask, Request, ctx
@@ -270,20 +269,6 @@ class ClientContext:
             or app.request_class.close is not Request.close
         )
 
-    def event(self, message: str | None, args: tuple[Any, ...], manage_session: bool) -> EventContext:
-        """Return what enters the contexts of one event in a `with` statement.
-
-        Args:
-            message: the name of the event; None for the callback of an acknowledgement.
-            args: what the handler is called with.
-            manage_session: whether `flask.session` is the connection's fork (True) or Flask's own (False).
-        """
-        return EventContext(self.context(message, args, manage_session))
-
-    def context(self, message: str | None, args: tuple[Any, ...], manage_session: bool) -> Any:
-        """Return the context of one event, whose `begin` and `end` are what `with` does for `event`."""
-        return Context(self, self.saved if manage_session else None, message, args)
-
     def copy_request(self, message: str | None, args: tuple[Any, ...]) -> Request:
         """Return the request of one event: a copy, because two events of one client may overlap.
 
@@ -308,27 +293,6 @@ class ClientContext:
         own = {"sid": self.sid, "namespace": self.namespace, "event": None, "routing_exception": refused}
         self.request_values = values = {**vars(request), **own}
         return values
-
-
-class EventContext:
-    """Flask's contexts for one event, entered and left once, in one thread or task.
-
-    Args:
-        context: the context of the event.
-    """
-
-    __slots__ = ("_context",)
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-
-    def __enter__(self) -> None:
-        self._context.begin()
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._context.end(error)
 
 
 def current_event() -> ClientContext | None:

@@ -21,7 +21,7 @@ from carboy.runtime.client import Client
 from carboy.runtime.handlers import LIFECYCLE_EVENTS, Invoke, is_coroutine_function, positional_bounds
 from carboy.runtime.jobs import complete
 
-from .context import ClientContext, Context, EventContext
+from .context import ClientContext, Context
 from .session import SavedSession
 
 # Whose event is being dispatched here, so that `_handle_event` need not search for the sid that it is given.
@@ -112,10 +112,9 @@ class Dispatch:
     ) -> Any:
         given = args if message not in LIFECYCLE_EVENTS else fitting(signature, message, args)
         contexts: ClientContext = client.context or self._make_context(client)
-        if signature.is_async:
-            entering = contexts.event(message, args, self.manage_session)
-            return self._run_async(entering, handler, signature, message, client.namespace, given)
         context = Context(contexts, contexts.saved if self.manage_session else None, message, args)
+        if signature.is_async:
+            return self._run_async(context, handler, signature, message, client.namespace, given)
         context.begin()
         try:
             try:
@@ -132,19 +131,26 @@ class Dispatch:
 
     async def _run_async(
         self,
-        contexts: EventContext,
+        context: Any,
         handler: Callable[..., Coroutine[Any, Any, Any]],
         signature: Signature,
         message: str | None,
         namespace: str,
         given: tuple[Any, ...],
     ) -> Any:
-        with contexts:
+        context.begin()
+        try:
             try:
-                return await handler(*given)
+                result = await handler(*given)
             except Exception as error:  # noqa: BLE001 (as above)
                 result = self._handle_error(error, handler, signature, message, namespace, given)
-                return _after_error(message, await result if inspect.iscoroutine(result) else result, error)
+                result = await result if inspect.iscoroutine(result) else result
+                result = _after_error(message, result, error)
+        except BaseException as error:
+            context.end(error)
+            raise
+        context.end(None)
+        return result
 
     def _handle_error(
         self,

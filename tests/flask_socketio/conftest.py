@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from flask import Flask
 
 from flask_socketio import SocketIO
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

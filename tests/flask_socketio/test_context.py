@@ -9,6 +9,7 @@ import weakref
 
 import flask
 import pytest
+from entering import event
 from werkzeug.exceptions import NotFound
 from werkzeug.local import LocalProxy
 from werkzeug.test import create_environ
@@ -31,11 +32,6 @@ def handshake(headers=None, **values) -> dict:
 def connect(app, environ=None, namespace="/chat") -> ClientContext:
     """Make the context of a client that has just connected."""
     return ClientContext(app, environ or handshake(), "sid-1", namespace, saved=SavedSession())
-
-
-def event(client, *args, message="talk", manage_session=True):
-    """Return the contexts of one event."""
-    return client.event(message, args, manage_session)
 
 
 def active_contexts() -> list:

@@ -7,6 +7,7 @@ import threading
 
 import flask
 import pytest
+from entering import event
 from werkzeug.test import create_environ
 
 from flask_socketio.context import ClientContext
@@ -27,11 +28,6 @@ def app():
 def client(app):
     """A client that has just connected to that app."""
     return ClientContext(app, create_environ("/socket.io/"), "sid-1", "/chat", saved=SavedSession())
-
-
-def event(client, *args, manage_session=True):
-    """Return the contexts of one event."""
-    return client.event("talk", args, manage_session)
 
 
 @pytest.mark.parametrize("with_teardown", [False, True])

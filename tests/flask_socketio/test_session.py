@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import flask
 import pytest
+from entering import event
 from flask.sessions import SecureCookieSessionInterface, SessionInterface, SessionMixin
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from werkzeug.test import create_environ
@@ -66,11 +67,6 @@ def connect(app, cookie=None, saved=None, namespace="/") -> ClientContext:
         value = app.session_interface.get_signing_serializer(app).dumps(cookie)
         environ["HTTP_COOKIE"] = f"session={value}"
     return ClientContext(app, environ, "sid-1", namespace, saved=saved or SavedSession())
-
-
-def event(client, *, manage_session=True):
-    """Return the contexts of one event."""
-    return client.event("talk", (), manage_session)
 
 
 def test_fork_starts_as_the_session_of_the_handshake(app):

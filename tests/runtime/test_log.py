@@ -102,3 +102,12 @@ def test_kinds_do_not_hush_each_other(
     log.rarely("one", "a")
     log.rarely("other", "b")
     assert [line.getMessage() for line in lines] == ["a", "b"]
+
+
+def test_line_keeps_no_exception(logger: logging.Logger, lines: list[logging.LogRecord]) -> None:
+    """An exception in a line is its text, so that a handler that keeps lines does not keep all its frames."""
+    log = Log(logger)
+    log.rarely("kind", "Closing %s: %s", "x", ValueError("no good"))
+    log.warning("%s", OSError("gone"))
+    assert [line.getMessage() for line in lines] == ["Closing x: no good", "gone"]
+    assert not any(isinstance(argument, BaseException) for line in lines for argument in line.args or ())

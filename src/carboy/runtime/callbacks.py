@@ -61,7 +61,7 @@ class Callbacks:
             with suppress(RuntimeError):  # the process ends, and takes no further work
                 self._threads().submit(self._run, handler, arguments)
         elif handler.is_async:
-            self._hub.spawn(self._run_coroutine(callback, arguments))
+            self._hub.handler_tasks.start(self._run_coroutine, callback, arguments)
         else:
             self._hub.threads.submit(handler, self._elsewhere, self._run, handler, arguments)
 

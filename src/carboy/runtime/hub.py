@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from carboy.runtime.handler_tasks import HandlerTasks
 from carboy.runtime.handler_threads import HandlerThreads
 from carboy.runtime.log import Log
 from carboy.runtime.outbox import Outbox
@@ -41,11 +42,13 @@ class Hub:
         outbox: what other threads want done on the loop.
         timers: the timer wheel.
         threads: the handler threads; other ones on each loop.
-        tasks: the coroutines of handlers that are under way.
+        handler_tasks: what starts coroutine functions; another one on each loop.
+        tasks: all tasks that are under way, those of coroutine functions among them.
     """
 
     timers: TimerWheel
     threads: HandlerThreads
+    handler_tasks: HandlerTasks
     tasks: set[asyncio.Task[Any]]
 
     def __init__(self, handler_threads: int, log: Log) -> None:
@@ -61,6 +64,7 @@ class Hub:
         self.threads = HandlerThreads(
             self._max_threads, self._arm_hand_off, self._failed, self._soon, full=self._tell_threads_full
         )
+        self.handler_tasks = HandlerTasks(self.spawn)
         self.tasks = set()
         self._corked: list[Corked] = []
         self._flush_scheduled = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -82,7 +82,7 @@ class Jobs:
             _run_here(job)
         elif handler.is_async:
             connection.held += 1
-            self._hub.spawn(self._run_coroutine(job))
+            self._hub.handler_tasks.start(self._run_coroutine, job)
         else:
             connection.submitted += 1
             self._hub.threads.submit(handler, connection, self._run, *job)
@@ -149,7 +149,7 @@ class Jobs:
         if handler.is_async:
             connection.held += 1
             connection.beginning += 1
-            self._hub.spawn(self._run_in_turn(job))
+            self._hub.handler_tasks.start(self._run_in_turn, job)
         else:
             connection.submitted += 1
             run = self._run_and_next if self._one_at_a_time else self._run
@@ -190,17 +190,22 @@ class Jobs:
 
     # A coroutine function, on the loop
 
-    async def _run_in_turn(self, job: Job) -> None:
+    def _run_in_turn(self, job: Job) -> Coroutine[Any, Any, None]:
+        """Returns the coroutine of a job that begins now, and no sooner."""
         connection = job[0].connection
         connection.beginning -= 1
-        if not self._one_at_a_time and not connection.beginning and connection.queue is not None:
+        if self._one_at_a_time:
+            return self._run_coroutine_and_next(job)
+        if not connection.beginning and connection.queue is not None:
             # Not now: this one has begun when it has given the loop back.
             self._hub.loop.call_soon(self._advance, connection)
+        return self._run_coroutine(job)
+
+    async def _run_coroutine_and_next(self, job: Job) -> None:
         try:
             await self._run_coroutine(job)
         finally:
-            if self._one_at_a_time:
-                self._hub.outbox.put(self._next, connection)
+            self._hub.outbox.put(self._next, job[0].connection)
 
     async def _run_coroutine(self, job: Job) -> None:
         client, handler, event, arguments, done, token = job

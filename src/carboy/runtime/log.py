@@ -43,7 +43,7 @@ class Log:
 
     def warning(self, message: str, *args: Any) -> None:
         """Tells about something that the application or the operator should look at."""
-        self.logger.warning(message, *args)
+        self.logger.warning(message, *map(_without_frames, args))
 
     def exception(self, message: str, *args: Any, error: BaseException) -> None:
         """Tells about an exception, with its traceback."""
@@ -66,7 +66,12 @@ class Log:
             self._quiet[kind] = now + QUIET_FOR, 0
         if untold:
             message += f" ({untold} more like this since the last such line)"
-        self.logger.warning(message, *args)
+        self.warning(message, *args)
+
+
+def _without_frames(argument: Any) -> Any:
+    """Turns an exception into its text: a handler that keeps lines would keep all frames of its traceback."""
+    return str(argument) if isinstance(argument, BaseException) else argument
 
 
 def _logger(name: str, *, progress: bool) -> logging.Logger:

@@ -81,8 +81,7 @@ class ShortWay:
         if handler is None:
             return False
         if handler.is_async or connection.queue is not None or connection.beginning:
-            number = int(digits) if digits else None
-            self._events.start(client, handler, number, data[0], data[1:])
+            self._jobs.start(client, handler, data[0], data[1:], self._done, (digits, data[0]))
             return True
         connection.submitted += 1
         self._hub.threads.submit(handler, connection, self._run_bound, client, handler, data, digits)
@@ -100,13 +99,24 @@ class ShortWay:
             result = handler.invoke(client, data[0], data[1:])
         except BaseException as error:  # noqa: BLE001 (a handler may raise anything, SystemExit included)
             self._events.report(client, data[0], error)
-            return
-        if digits:
-            try:
-                payload = orjson.dumps(result if type(result) is tuple else [result])
-            except TypeError:  # attachments among others
-                payload = None
-            if payload is None or result is None:
-                self._events.answer(client, (int(digits), data[0]), result, None)
-            else:
-                self._hub.outbox.put(Client.send, client, Message(b"43" + digits + payload))
+        else:
+            if digits:
+                self._answer(client, digits, data[0], result)
+
+    def _done(self, client: Client, token: Any, result: Any, error: BaseException | None) -> None:
+        """Ends an event that `Jobs` has run; the token is (the digits of its number, its name)."""
+        digits, event = token
+        if error is not None:
+            self._events.report(client, event, error)
+        elif digits:
+            self._answer(client, digits, event, result)
+
+    def _answer(self, client: Client, digits: bytes, event: str, result: Any) -> None:
+        try:
+            payload = orjson.dumps(result if type(result) is tuple else [result])
+        except TypeError:  # attachments among others
+            payload = None
+        if payload is None or result is None:
+            self._events.answer(client, (int(digits), event), result, None)
+        else:
+            self._hub.outbox.put(Client.send, client, Message(b"43" + digits + payload))
