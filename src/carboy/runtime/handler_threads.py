@@ -60,7 +60,8 @@ class _Worker:
     def __init__(self) -> None:
         self.busy = False
         self.ended = 0
-        self.wake = threading.Semaphore(0)
+        self.wake = threading.Lock()  # held; released once for each time it parks
+        self.wake.acquire()
 
 
 class HandlerThreads:
