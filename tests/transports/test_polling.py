@@ -335,6 +335,22 @@ def test_close_that_nobody_asks_for_is_forgotten_after_a_time(monkeypatch: pytes
     polled(test)
 
 
+def test_poll_past_the_ping_timeout_finds_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session is over when its time is up, though the timers have not ticked since."""
+
+    async def test(poller: Poller, seen: list) -> None:
+        hub = poller.endpoint._server.hub
+        began = hub.now()
+        monkeypatch.setattr(hub, "now", lambda: began + 25.1)
+        assert (await poller.poll()).body == b"2"
+        monkeypatch.setattr(hub, "now", lambda: began + 45.1)
+        assert (await poller.poll()).status == 400
+        await settle()
+        assert seen == ["ping timeout"]
+
+    polled(test)
+
+
 # The upgrade
 
 

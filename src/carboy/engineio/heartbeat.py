@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import enum
 
+PUNCTUAL = 0.05
+"""Seconds by which a ping may leave late and still count as sent when it was due, for clocks that tick."""
+
 
 class Beat(enum.Enum):
     """What is due."""
@@ -65,8 +68,8 @@ class Heartbeat:
         paused = self._left is not None
         if self.awaiting_pong and not paused:
             return Beat.DEAD
-        self._due = now + (self.interval if paused else self.timeout)
-        self._pinged = now
+        self._pinged = self._due if now - self._due <= PUNCTUAL else now
+        self._due = self._pinged + (self.interval if paused else self.timeout)
         self.awaiting_pong = True
         return Beat.PING
 

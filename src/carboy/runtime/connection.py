@@ -24,8 +24,7 @@ from carboy.runtime.upgrade import Upgrade
 from carboy.socketio.packets import Codec, Incomplete, Packet
 
 PING = Message(PING_PACKET)
-MESSAGE_DIGIT = ord("0") + MESSAGE
-BINARY_MARK = ord("b")
+MESSAGE_DIGIT, BINARY_MARK = ord("0") + MESSAGE, ord("b")
 
 CLOSE_FALLBACK = 30.0
 """Seconds that a polling client is given to fetch the close packet."""
@@ -114,11 +113,8 @@ class Connection(Output):
         self._short_way = None if inline else owner.short_way
         self.clients: dict[str, Client] = {}
         self.upgrade: Upgrade | None = None
-        self.submitted = 0
-        self.started = 0
-        self.held = 0
+        self.submitted = self.started = self.held = self.beginning = 0
         self.queue: deque[Any] | None = None
-        self.beginning = 0
         self.marked = False
         self.paused = False
         self.resume_at = 0
@@ -149,9 +145,8 @@ class Connection(Output):
             if packet and packet[0] == MESSAGE_DIGIT:
                 if self._partial is not None:
                     raise PacketError("a text packet came where an attachment was due")
-                session = self.session
-                if session.awaiting_pong:
-                    session.activity(self._hub.now())
+                if self.session.awaiting_pong:
+                    self.session.activity(self._hub.now())
                 decoded = self._owner.codec.decode_text(packet, 1)
                 if type(decoded) is tuple:
                     self._owner.packet_received(self, decoded)
@@ -322,6 +317,13 @@ class Connection(Output):
         if effect is Effect.SEND_PING:
             self.send(PING)
         return self._next_deadline()
+
+    def catch_up(self) -> None:
+        """Does what has become due since the last tick of the timers: a request must not profit from it."""
+        if not self.session.closed and self._hub.now() >= self._next_deadline():
+            self.expire(self._hub.now())
+            if not self.session.closed:
+                self._schedule()
 
     def _next_deadline(self) -> float:
         return min(self.session.deadline(), self._join_by or FOREVER, self._attachment_by or FOREVER)

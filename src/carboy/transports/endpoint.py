@@ -31,7 +31,7 @@ from carboy.transports.exchange import Exchange, payload_of, wait_for
 from carboy.transports.other_worker import OtherWorker
 from carboy.transports.polling import PollingTransport
 from carboy.transports.replies import HTML, JSON, NO_STORE, payload_reply
-from carboy.transports.rewriting import AnsweredError, Headers, Middleware, Reply, rewrite
+from carboy.transports.rewriting import AnsweredError, Middleware, Reply, rewrite
 from carboy.transports.websocket import WebSocket
 
 TICK = 0.01
@@ -85,7 +85,7 @@ class Endpoint:
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 return Reply(
                     200,
-                    [HTML, *self._cors(environ, allowed), *self._policy.preflight_headers(environ)],
+                    [HTML, *self._policy.headers(environ, allowed), *self._policy.preflight_headers(environ)],
                     b"ok",
                 )
             query, session = self._check(environ, "polling", is_websocket_upgrade(environ))
@@ -98,7 +98,7 @@ class Endpoint:
         except RequestError as error:
             return self._refuse(environ, error, allowed)
         status, headers, body = reply
-        return Reply(status, [*headers, *self._cors(environ, allowed)], body)
+        return Reply(status, [*headers, *self._policy.headers(environ, allowed)], body)
 
     async def serve_relayed(self, environ: dict[str, Any], exchange: Exchange) -> Reply:
         """Answers a request for a session of ours that another worker has let in, without what that one adds.
@@ -362,9 +362,7 @@ class Endpoint:
         return query, connection
 
     def _check_query(self, query: Query, environ: dict[str, Any], upgrade: bool) -> Connection | None:
-        connection = None if query.sid is None else self._server.connections.get(query.sid)
-        if connection is not None and connection.inline:
-            connection = None  # an in-memory client is nobody's to talk to
+        connection = None if query.sid is None else self._find(query.sid)
         check_request(
             query,
             method=environ["REQUEST_METHOD"],
@@ -374,6 +372,13 @@ class Endpoint:
             allow_upgrades=self._server.config.allow_upgrades,
         )
         return connection
+
+    def _find(self, sid: str) -> Connection | None:
+        connection = self._server.connections.get(sid)
+        if connection is None or connection.inline:  # an in-memory client is nobody's to talk to
+            return None
+        connection.catch_up()
+        return self._server.connections.get(sid)
 
     def _open_packet(self, connection: Connection, upgrades: list[str]) -> bytes:
         config = self._server.config
@@ -385,13 +390,10 @@ class Endpoint:
             config.max_http_buffer_size,
         )
 
-    def _cors(self, environ: dict[str, Any], allowed: bool) -> Headers:
-        return self._policy.headers(environ, allowed)
-
     def _refuse(self, environ: dict[str, Any], error: RequestError, allowed: bool) -> Reply:
         if isinstance(error, AnsweredError):
             return error.reply
-        headers = [JSON, NO_STORE, *self._cors(environ, allowed)]
+        headers = [JSON, NO_STORE, *self._policy.headers(environ, allowed)]
         if error.status == 426:
             headers.append(("Sec-WebSocket-Version", "13"))
         return Reply(error.status, headers, error_body(error))
