@@ -42,7 +42,7 @@ def emit(
         room: the same under another name.
         broadcast: whether it goes to everybody in the namespace, unless there is a `to`.
         **kwargs: more options of `SocketIO.emit`: `include_self`, `skip_sid`, `callback`, `timeout`,
-        `volatile`.
+            `volatile`, `ignore_queue`.
 
     Raises:
         RuntimeError: outside of any application context.
@@ -121,11 +121,14 @@ async def call_async(
     to: Any = None,
     room: Any = None,
     timeout: float | None = 60,
+    ignore_queue: bool = False,
 ) -> Any:
     """The form of `call` that a coroutine awaits, with the same arguments, result and errors."""
     socketio, here = _current("call_async")
     place, target = _addressee(socketio, here, namespace, room if to is None else to, broadcast=False)
-    return await socketio.call_async(event, *args, namespace=place, to=target, timeout=timeout)
+    return await socketio.call_async(
+        event, *args, namespace=place, to=target, timeout=timeout, ignore_queue=ignore_queue
+    )
 
 
 def join_room(room: Hashable, sid: str | None = None, namespace: str | None = None) -> None:
