@@ -125,7 +125,9 @@ def test_unknown_option_without_a_neighbour_warns_too() -> None:
         Config.from_options({"zzz": 5})
 
 
-@pytest.mark.parametrize("name", ["async_mode", "monitor_clients", "websocket_compression", "client_manager"])
+@pytest.mark.parametrize(
+    "name", ["async_mode", "engineio_logger", "monitor_clients", "websocket_compression", "client_manager"]
+)
 def test_option_without_a_counterpart_is_taken_without_a_word(name: str) -> None:
     """Code that sets an option of Flask-SocketIO's engines works as it is."""
     with warnings.catch_warnings():

@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from carboy.exceptions import ConfigurationError
@@ -19,7 +19,9 @@ SERIALIZERS = ("default", "msgpack")
 
 # Options of Flask-SocketIO's engines that have no counterpart here: taken without a word, since code that
 # sets them works.
-IGNORED_OPTIONS = frozenset({"async_mode", "monitor_clients", "websocket_compression", "client_manager"})
+IGNORED_OPTIONS = frozenset(
+    {"async_mode", "client_manager", "engineio_logger", "monitor_clients", "websocket_compression"}
+)
 
 
 ALIASES = {"resource": "path"}
@@ -88,8 +90,8 @@ class Config:
         cors_credentials: whether browsers may send credentials across origins.
         http_compression: whether answers to polls are compressed.
         compression_threshold: bytes from which they are.
-        logger: True for progress lines, False for warnings and errors, or a logger of the application's.
-        engineio_logger: the same for the transports.
+        logger: True for progress lines, False for warnings and errors, or a logger of the application's; the
+            transports tell theirs to it too, so that `engineio_logger` has no effect.
     """
 
     path: str = "/socket.io/"
@@ -133,7 +135,6 @@ class Config:
     http_compression: bool = True
     compression_threshold: int = 1024
     logger: Any = False
-    engineio_logger: Any = field(default=False)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Config:
