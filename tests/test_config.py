@@ -105,6 +105,11 @@ def test_whole_number_may_be_written_as_a_float() -> None:
         ("handler_threads", False),
         ("max_output_bytes", "16M"),
         ("serializer", "pickle"),
+        ("path", 5),
+        ("namespaces", 5),
+        ("namespaces", ["/", 5]),
+        ("json", "orjson"),
+        ("cookie", 5),
     ],
 )
 def test_value_that_cannot_work_is_an_error(name: str, value: Any) -> None:

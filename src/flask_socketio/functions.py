@@ -5,12 +5,12 @@ In an HTTP route, where there is no such client, they do what the method of the 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable
 from typing import Any, cast
 
 from flask import Flask, current_app, has_app_context
 
+from carboy.config import warn_of_option
 from carboy.exceptions import NotConnectedError
 
 from .context import ClientContext, current_event
@@ -275,7 +275,7 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
     if not unknown:
         return options
     for name in sorted(unknown - _TAKEN_SILENTLY):
-        warnings.warn(f"emit() does not know the option {name!r}, which has no effect", stacklevel=4)
+        warn_of_option("emit()", name, (*_OPTIONS, "namespace", "to", "room", "broadcast"))
     return {name: value for name, value in options.items() if name not in unknown}
 
 
