@@ -16,6 +16,14 @@ from typing import Any
 from carboy.exceptions import ConfigurationError
 
 TRANSPORTS = ("polling", "websocket")
+
+# Defaults of what serves, each known to several front ends.
+SHUTDOWN_TIMEOUT = 10.0
+"""Seconds that handlers and clients are given at the end."""
+
+HTTP_THREADS = 10
+"""Threads on which a WSGI application runs behind ASGI."""
+
 SERIALIZERS = ("default", "msgpack")
 
 # Options of Flask-SocketIO's engines that have no counterpart here: taken without a word, since code that

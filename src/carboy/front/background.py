@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakMethod
 
+from carboy.config import SHUTDOWN_TIMEOUT
 from carboy.exceptions import BlockingCallError, RequestError
 from carboy.front.green_threads import refuse_green_threads
 from carboy.front.gunicorn_worker import call_at_exit
@@ -41,7 +42,10 @@ class BackgroundHub:
     """
 
     def __init__(
-        self, server: Server, finish: Callable[[], Coroutine[Any, Any, None]], shutdown_timeout: float = 10.0
+        self,
+        server: Server,
+        finish: Callable[[], Coroutine[Any, Any, None]],
+        shutdown_timeout: float = SHUTDOWN_TIMEOUT,
     ) -> None:
         self._server = server
         self._finish = finish
