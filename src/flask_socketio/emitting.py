@@ -203,9 +203,7 @@ class Emitting(Dispatch):
         ignore_queue: bool,
     ) -> dict[str, Any]:
         """Return what `call` and `call_async` of the server are called with."""
-        rooms = self._rooms(to, room, event)
-        if rooms is None:
-            raise ValueError("Cannot use call() to broadcast.")
+        rooms = not_everybody(self._rooms(to, room, event))
         return {
             "event": event,
             "arguments": event_arguments(args),
@@ -246,6 +244,17 @@ def resolve_rooms(server: Server, to: Any, event: str, legacy_falsy_to: bool) ->
             event,
             to,
         )
+    return rooms
+
+
+def not_everybody(rooms: list[Hashable] | None) -> list[Hashable]:
+    """Return the rooms that `call` asks.
+
+    Raises:
+        ValueError: if everybody is meant.
+    """
+    if rooms is None:
+        raise ValueError("Cannot use call() to broadcast. Name the client that is to answer with to=")
     return rooms
 
 
