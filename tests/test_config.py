@@ -105,6 +105,11 @@ def test_whole_number_may_be_written_as_a_float() -> None:
         ("handler_threads", False),
         ("max_output_bytes", "16M"),
         ("serializer", "pickle"),
+        ("path", 5),
+        ("namespaces", 5),
+        ("namespaces", ["/", 5]),
+        ("json", "orjson"),
+        ("cookie", 5),
     ],
 )
 def test_value_that_cannot_work_is_an_error(name: str, value: Any) -> None:
@@ -125,7 +130,9 @@ def test_unknown_option_without_a_neighbour_warns_too() -> None:
         Config.from_options({"zzz": 5})
 
 
-@pytest.mark.parametrize("name", ["async_mode", "monitor_clients", "websocket_compression", "client_manager"])
+@pytest.mark.parametrize(
+    "name", ["async_mode", "engineio_logger", "monitor_clients", "websocket_compression", "client_manager"]
+)
 def test_option_without_a_counterpart_is_taken_without_a_word(name: str) -> None:
     """Code that sets an option of Flask-SocketIO's engines works as it is."""
     with warnings.catch_warnings():

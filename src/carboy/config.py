@@ -7,19 +7,30 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from carboy.exceptions import ConfigurationError
 
 TRANSPORTS = ("polling", "websocket")
+
+# Defaults of what serves, each known to several front ends.
+SHUTDOWN_TIMEOUT = 10.0
+"""Seconds that handlers and clients are given at the end."""
+
+HTTP_THREADS = 10
+"""Threads on which a WSGI application runs behind ASGI."""
+
 SERIALIZERS = ("default", "msgpack")
 
 # Options of Flask-SocketIO's engines that have no counterpart here: taken without a word, since code that
 # sets them works.
-IGNORED_OPTIONS = frozenset({"async_mode", "monitor_clients", "websocket_compression", "client_manager"})
+IGNORED_OPTIONS = frozenset(
+    {"async_mode", "client_manager", "engineio_logger", "monitor_clients", "websocket_compression"}
+)
 
 
 ALIASES = {"resource": "path"}
@@ -88,8 +99,8 @@ class Config:
         cors_credentials: whether browsers may send credentials across origins.
         http_compression: whether answers to polls are compressed.
         compression_threshold: bytes from which they are.
-        logger: True for progress lines, False for warnings and errors, or a logger of the application's.
-        engineio_logger: the same for the transports.
+        logger: True for progress lines, False for warnings and errors, or a logger of the application's; the
+            transports tell theirs to it too, so that `engineio_logger` has no effect.
     """
 
     path: str = "/socket.io/"
@@ -133,7 +144,6 @@ class Config:
     http_compression: bool = True
     compression_threshold: int = 1024
     logger: Any = False
-    engineio_logger: Any = field(default=False)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Config:
@@ -156,7 +166,7 @@ class Config:
                 if value is not None:
                     values[name] = _NORMALISE[name](value) if name in _NORMALISE else value
             elif name not in IGNORED_OPTIONS:
-                _warn_unknown(name, known)
+                warn_of_option("SocketIO", name, known)
         interval = values.get("ping_interval")
         if isinstance(interval, (tuple, list)):
             if len(interval) != 2:
@@ -170,13 +180,35 @@ class Config:
         return config
 
 
-def _warn_unknown(name: str, known: set[str]) -> None:
+def warn_of_option(call: str, name: str, known: Iterable[str]) -> None:
+    """Warns of an option that a call does not know, with the nearest name that it does.
+
+    Args:
+        call: what was called, as the application writes it.
+        name: the option.
+        known: the names that there are.
+    """
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    warnings.warn(f"SocketIO does not know the option {name!r}{hint}", UnknownOptionWarning, stacklevel=5)
+    warn_application(f"{call} does not know the option {name!r}{hint}", UnknownOptionWarning)
 
 
-def _path(value: str) -> str:
+def warn_application(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the line of the application from which this distribution was called, however deep that is.
+
+    Args:
+        message: what is wrong.
+        category: the kind of warning.
+    """
+    level, frame = 1, inspect.currentframe()
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in {"carboy", "flask_socketio"}:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _path(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f'path must be text like "/socket.io/", not {value!r}')
     name = value.strip("/")
     return f"/{name}/" if name else "/"
 
@@ -189,11 +221,32 @@ def _transports(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
     return valid
 
 
-def _namespaces(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _namespaces(value: Any) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(f"namespaces must be a name or a list of names, not {value!r}")
+    return tuple(names)
 
 
-_NORMALISE: dict[str, Any] = {"path": _path, "transports": _transports, "namespaces": _namespaces}
+def _json(value: Any) -> Any:
+    if not callable(getattr(value, "dumps", None)) or not callable(getattr(value, "loads", None)):
+        raise ConfigurationError(f"json must be a module or an object with dumps and loads, not {value!r}")
+    return value
+
+
+def _cookie(value: Any) -> Any:
+    if not isinstance(value, (str, Mapping)):
+        raise ConfigurationError(f"cookie must be a name, or a dict of a name and attributes, not {value!r}")
+    return value
+
+
+_NORMALISE: dict[str, Any] = {
+    "path": _path,
+    "transports": _transports,
+    "namespaces": _namespaces,
+    "json": _json,
+    "cookie": _cookie,
+}
 
 _SECONDS = (
     *("ping_interval", "ping_timeout", "upgrade_timeout", "connect_timeout", "request_timeout"),

@@ -160,18 +160,8 @@ class Emitting(Dispatch):
             TimeoutError: if none comes in time, and at once when none can come any more.
             RuntimeError: in a coroutine on the server's loop, which must not wait; see `call_async`.
         """
-        server, rooms = self._serving(), self._asked(to, room, event)
-        arguments = event_arguments(args)
-        return answer_value(
-            server.call(
-                event,
-                arguments,
-                namespace=namespace or "/",
-                rooms=rooms,
-                timeout=timeout,
-                everywhere=not ignore_queue,
-            )
-        )
+        question = self._question(event, args, namespace, to, room, timeout, ignore_queue)
+        return answer_value(self._serving().call(**question))
 
     async def call_async(
         self,
@@ -184,17 +174,8 @@ class Emitting(Dispatch):
         ignore_queue: bool = False,
     ) -> Any:
         """The form of `call` that a coroutine awaits, with the same arguments, result and errors."""
-        server, rooms = self._serving(), self._asked(to, room, event)
-        arguments = event_arguments(args)
-        answer = await server.call_async(
-            event,
-            arguments,
-            namespace=namespace or "/",
-            rooms=rooms,
-            timeout=timeout,
-            everywhere=not ignore_queue,
-        )
-        return answer_value(answer)
+        question = self._question(event, args, namespace, to, room, timeout, ignore_queue)
+        return answer_value(await self._serving().call_async(**question))
 
     def find_client(self, namespace: str, sid: str) -> Client | None:
         """Return a client that is connected, or is leaving; None if there is none with that sid."""
@@ -211,11 +192,26 @@ class Emitting(Dispatch):
     def _rooms(self, to: Any, room: Any, event: str) -> list[Hashable] | None:
         return resolve_rooms(self._serving(), room if to is None else to, event, self.legacy_falsy_to)
 
-    def _asked(self, to: Any, room: Any, event: str) -> list[Hashable]:
-        rooms = self._rooms(to, room, event)
-        if rooms is None:
-            raise ValueError("Cannot use call() to broadcast.")
-        return rooms
+    def _question(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        namespace: str | None,
+        to: Any,
+        room: Any,
+        timeout: float | None,
+        ignore_queue: bool,
+    ) -> dict[str, Any]:
+        """Return what `call` and `call_async` of the server are called with."""
+        rooms = not_everybody(self._rooms(to, room, event))
+        return {
+            "event": event,
+            "arguments": event_arguments(args),
+            "namespace": namespace or "/",
+            "rooms": rooms,
+            "timeout": timeout,
+            "everywhere": not ignore_queue,
+        }
 
     def _in_context(self, callback: Callback) -> Callback:
         """Return the callback as it is, or inside the contexts of the client whose event is being handled."""
@@ -248,6 +244,17 @@ def resolve_rooms(server: Server, to: Any, event: str, legacy_falsy_to: bool) ->
             event,
             to,
         )
+    return rooms
+
+
+def not_everybody(rooms: list[Hashable] | None) -> list[Hashable]:
+    """Return the rooms that `call` asks.
+
+    Raises:
+        ValueError: if everybody is meant.
+    """
+    if rooms is None:
+        raise ValueError("Cannot use call() to broadcast. Name the client that is to answer with to=")
     return rooms
 
 

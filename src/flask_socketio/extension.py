@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from flask import Flask
 from flask.testing import FlaskClient
 
-from carboy.config import Config
+from carboy.config import Config, warn_application
 from carboy.front.asgi import ASGIApplication
 from carboy.front.green_threads import refuse_green_threads
 from carboy.front.uwsgi_options import refuse_uwsgi_without_threads
@@ -113,6 +113,12 @@ class SocketIO(Registration, Clients):
             self._wrap(app, runtime, options)
 
     def _wrap(self, app: Flask, runtime: Server, options: Options) -> None:
+        other = app.extensions.get("socketio", self)
+        if other is not self and other.runtime.config.path == runtime.config.path:
+            warn_application(
+                "this application has two SocketIO objects at one path, so that clients reach the handlers of"
+                " the second alone; make one and register all handlers with it"
+            )
         app.extensions["socketio"] = self
         app.cli.add_command(socketio_commands)
         self._app = app

@@ -5,12 +5,12 @@ In an HTTP route, where there is no such client, they do what the method of the 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable
 from typing import Any, cast
 
 from flask import Flask, current_app, has_app_context
 
+from carboy.config import warn_of_option
 from carboy.exceptions import NotConnectedError
 
 from .context import ClientContext, current_event
@@ -42,7 +42,7 @@ def emit(
         room: the same under another name.
         broadcast: whether it goes to everybody in the namespace, unless there is a `to`.
         **kwargs: more options of `SocketIO.emit`: `include_self`, `skip_sid`, `callback`, `timeout`,
-        `volatile`.
+            `volatile`, `ignore_queue`.
 
     Raises:
         RuntimeError: outside of any application context.
@@ -121,11 +121,14 @@ async def call_async(
     to: Any = None,
     room: Any = None,
     timeout: float | None = 60,
+    ignore_queue: bool = False,
 ) -> Any:
     """The form of `call` that a coroutine awaits, with the same arguments, result and errors."""
     socketio, here = _current("call_async")
     place, target = _addressee(socketio, here, namespace, room if to is None else to, broadcast=False)
-    return await socketio.call_async(event, *args, namespace=place, to=target, timeout=timeout)
+    return await socketio.call_async(
+        event, *args, namespace=place, to=target, timeout=timeout, ignore_queue=ignore_queue
+    )
 
 
 def join_room(room: Hashable, sid: str | None = None, namespace: str | None = None) -> None:
@@ -272,7 +275,7 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
     if not unknown:
         return options
     for name in sorted(unknown - _TAKEN_SILENTLY):
-        warnings.warn(f"emit() does not know the option {name!r}, which has no effect", stacklevel=4)
+        warn_of_option("emit()", name, (*_OPTIONS, "namespace", "to", "room", "broadcast"))
     return {name: value for name, value in options.items() if name not in unknown}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from carboy.adapters.drivers import make_driver, name_of
+from carboy.config import warn_application
 from carboy.runtime.broker_bus import BrokerBus
 from carboy.runtime.server import Server
 
@@ -52,9 +52,8 @@ class MessageQueue:
         if url is None and manager is not None:
             url, channel = _url_of(manager), getattr(manager, "channel", channel)
             if url is None:
-                warnings.warn(
-                    f"client_manager={manager!r} connects nothing: give message_queue= and a URL instead",
-                    stacklevel=4,
+                warn_application(
+                    f"client_manager={manager!r} connects nothing: give message_queue= and a URL instead"
                 )
         if url is None:
             return None

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from carboy.config import SHUTDOWN_TIMEOUT
 from carboy.front.wsgi import WSGIFront
 from carboy.runtime.server import Server
 from carboy.transports.rewriting import Reply
@@ -53,7 +54,7 @@ class _SocketIOMiddleware:
         flask_app: Flask,
         wsgi_app: WSGIApplication,
         runtime: Server,
-        shutdown_timeout: float = 10.0,
+        shutdown_timeout: float = SHUTDOWN_TIMEOUT,
     ) -> None:
         self.engineio_app = engineio_app
         self.flask_app = flask_app

@@ -161,7 +161,7 @@ class Namespace:
             sid: the same under another name.
             namespace: another namespace.
             timeout: seconds to wait, None for no limit.
-            ignore_queue: no queue is used.
+            ignore_queue: only a client of this process is meant.
 
         Returns:
             None, the argument of the acknowledgement, or a tuple of several.
@@ -170,7 +170,10 @@ class Namespace:
             TimeoutError: if none comes in time, or none can come any more.
         """
         target = sid if to is None else to
-        return self.socketio.call(event, data, to=target, namespace=self._place(namespace), timeout=timeout)
+        place = self._place(namespace)
+        return self.socketio.call(
+            event, data, to=target, namespace=place, timeout=timeout, ignore_queue=ignore_queue
+        )
 
     def enter_room(self, sid: str, room: Hashable, namespace: str | None = None) -> None:
         """Put a client into a room."""

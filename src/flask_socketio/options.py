@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import flask.json
 from flask import Flask
 
+from carboy.config import HTTP_THREADS, SHUTDOWN_TIMEOUT
 from carboy.exceptions import ConfigurationError
 
 from .message_queue import MessageQueue
@@ -16,8 +17,7 @@ from .message_queue import MessageQueue
 DEFAULT_ASYNC_MODE = "threading"
 ASYNC_MODES = frozenset({DEFAULT_ASYNC_MODE, "eventlet", "gevent", "gevent_uwsgi"})
 
-HTTP_THREADS = 10
-SHUTDOWN_TIMEOUT = 10.0
+Number = TypeVar("Number", int, float)
 
 OWN = frozenset(
     {
@@ -61,7 +61,7 @@ class Options:
             The options.
 
         Raises:
-            ConfigurationError: if `async_mode` is none of Flask-SocketIO's.
+            ConfigurationError: if `async_mode` is none of Flask-SocketIO's, or what must be a number is none.
         """
         server = {name: value for name, value in given.items() if name not in OWN}
         if server.get("json") is flask.json and app is not None:
@@ -73,8 +73,8 @@ class Options:
             async_mode=_async_mode(given),
             manage_session=manage_session,
             legacy_falsy_to=bool(given.get("legacy_falsy_to")),
-            http_threads=int(given.get("http_threads") or HTTP_THREADS),
-            shutdown_timeout=float(given.get("shutdown_timeout") or SHUTDOWN_TIMEOUT),
+            http_threads=_number(given, "http_threads", HTTP_THREADS),
+            shutdown_timeout=_number(given, "shutdown_timeout", SHUTDOWN_TIMEOUT),
             queue=MessageQueue.read(given, write_only=app is None),
             server=server,
         )
@@ -99,6 +99,15 @@ class AppJSON:
         """Read JSON as the application does."""
         with self._app.app_context():
             return flask.json.loads(*args, **kwargs)
+
+
+def _number(given: Mapping[str, Any], name: str, default: Number) -> Number:
+    """Return the value of an option as a number of the kind that its default is."""
+    value = given.get(name)
+    try:
+        return type(default)(value or default)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{name} must be a number, not {value!r}") from None
 
 
 def _async_mode(given: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from carboy.runtime.handlers import Handler
+from carboy.config import warn_application
+from carboy.runtime.handlers import ANY, Handler
 from carboy.runtime.server import Server
 
 from .dispatch import Dispatch
@@ -47,6 +48,11 @@ class Registration(Dispatch):
         Returns:
             The decorator, which returns the function as it is.
         """
+        if callable(message):
+            warn_application(
+                f"on() needs the name of an event, as in @socketio.on('message'); got {message!r}"
+            )
+        _check_namespace(namespace)
 
         def decorate(function: FunctionType) -> FunctionType:
             entry = (message, function, namespace or "/")
@@ -130,6 +136,7 @@ class Registration(Dispatch):
         """
         if not isinstance(namespace_handler, Namespace):
             raise ValueError("Not a namespace instance.")  # noqa: TRY004 (Flask-SocketIO raises this)
+        _check_namespace(namespace_handler.namespace)
         namespace_handler._set_socketio(self)  # noqa: SLF001 (a name that Flask-SocketIO has)
         self.namespace_handlers.append(namespace_handler)
         if self.runtime is not None:
@@ -150,6 +157,12 @@ class Registration(Dispatch):
             if name.startswith("on_") and callable(method := getattr(namespace_handler, name)):
                 self._read_signature(method)
         server.handlers.register_namespace(namespace_handler.namespace, namespace_handler.resolver())
+
+
+def _check_namespace(namespace: str | None) -> None:
+    """Warn of a namespace that no client can join: the names that the protocol has begin with a slash."""
+    if namespace and namespace != ANY and not namespace.startswith("/"):
+        warn_application(f"no client can join the namespace {namespace!r}; did you mean {'/' + namespace!r}?")
 
 
 def _checked(exception_handler: ErrorHandlerType) -> ErrorHandlerType:

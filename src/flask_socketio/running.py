@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import ssl
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from werkzeug._reloader import run_with_reloader  # the only place where Werkzeu
 from werkzeug.debug import DebuggedApplication
 from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloader
 
-from carboy.config import UnknownOptionWarning
+from carboy.config import SHUTDOWN_TIMEOUT, warn_of_option
 from carboy.exceptions import ConfigurationError
 from carboy.runtime.server import Server
 
@@ -26,7 +24,6 @@ from .middleware import _SocketIOMiddleware
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
-DEFAULT_SHUTDOWN_TIMEOUT = 10.0
 
 # Options of eventlet, gevent and Werkzeug, by the name that they have here.
 RENAMED = {
@@ -208,7 +205,7 @@ def serve_with_workers(
         settings.workers,
         sockets,
         server.log,
-        settings.server.get("shutdown_timeout", DEFAULT_SHUTDOWN_TIMEOUT),
+        settings.server.get("shutdown_timeout", SHUTDOWN_TIMEOUT),
         lambda: _tell_address(settings, 0 if uds else name[1]),
     )
     try:
@@ -309,11 +306,8 @@ def _uvicorn_options(options: dict[str, Any]) -> dict[str, Any]:
 
     known = inspect.signature(uvicorn.Config).parameters.keys() - NOT_UVICORNS
     for name in sorted(options.keys() - known):
-        nearest = difflib.get_close_matches(
-            name, [*known, *EMBEDDED, "ssl_context", "debug", "use_reloader", "workers"], n=1
-        )
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        warnings.warn(f"run() does not know the option {name!r}{hint}", UnknownOptionWarning, stacklevel=5)
+        ours = (*EMBEDDED, "host", "port", "ssl_context", "debug", "use_reloader", "workers")
+        warn_of_option("run()", name, [*known, *ours])
     return {name: value for name, value in options.items() if name in known}
 
 

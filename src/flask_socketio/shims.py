@@ -16,7 +16,7 @@ from carboy.runtime.handlers import ANY, Handler, Invoke
 from carboy.runtime.server import Server
 
 from .dispatch import Signature
-from .emitting import ask, resolve_rooms
+from .emitting import ask, not_everybody, resolve_rooms
 from .targets import answer_arguments, answer_value, skipped_sids
 from .tasks import sleep, start_task
 from .views import Engine, Environs, Manager, environ_of
@@ -99,9 +99,7 @@ class SocketIOServer:
     ) -> Any:
         """Send an event to one client and wait for its acknowledgement; see `SocketIO.call`."""
         target = sid if to is None else to
-        rooms = resolve_rooms(self._runtime, target, event, legacy_falsy_to=False)
-        if rooms is None:
-            raise ValueError("Cannot use call() to broadcast.")
+        rooms = not_everybody(resolve_rooms(self._runtime, target, event, legacy_falsy_to=False))
         answer = self._runtime.call(
             event,
             answer_arguments(data),

@@ -46,11 +46,27 @@ def test_second_init_app_makes_another_server_and_no_second_layer(app, socketio)
     assert app.wsgi_app.wsgi_app == app.wsgi_app.wsgi_app.__self__.__class__.wsgi_app.__get__(app)
 
 
-def test_unknown_option_warns_at_the_applications_line(app):
-    """With the nearest name; it is no error."""
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda app: SocketIO(app, ping_intervall=3),
+        lambda app: SocketIO().init_app(app, ping_intervall=3),
+    ],
+)
+def test_unknown_option_warns_at_the_applications_line(app, make):
+    """With the nearest name, from however deep; it is no error."""
     with pytest.warns(UnknownOptionWarning, match="'ping_intervall'; did you mean 'ping_interval'") as caught:
-        SocketIO(app, ping_intervall=3)
-    assert caught[0].filename == __file__
+        make(app)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_second_extension_at_the_same_path_is_told(app, socketio):
+    """The handlers of the first would be silent; at a path of its own each has clients."""
+    with pytest.warns(UserWarning, match="two SocketIO objects"):
+        SocketIO(app)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SocketIO(app, path="/other")
 
 
 @pytest.mark.parametrize(

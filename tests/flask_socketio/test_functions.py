@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -244,6 +245,14 @@ def test_call_asks_the_client_itself(app, socketio):
     socketio.on("ask async")(ask_async)
     assert client.emit("ask", callback=True) == 2
     assert client.emit("ask async", callback=True) == 3
+
+
+@pytest.mark.parametrize("ask", [call, lambda *args, **kwargs: asyncio.run(call_async(*args, **kwargs))])
+def test_call_without_the_queue_asks_nobody_elsewhere(app, ask):
+    """It gives up at once where it would else wait for another process."""
+    SocketIO(app, message_queue="redis://127.0.0.1:9")
+    with app.app_context(), pytest.raises(TimeoutError, match="nobody is there"):
+        ask("question", to="a client elsewhere", timeout=0.2, ignore_queue=True)
 
 
 def test_functions_work_in_a_thread_with_the_copied_context(client, socketio):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import g, has_request_context, request
 
-from flask_socketio import Namespace, emit
+from flask_socketio import Namespace, SocketIO, emit
 
 
 @pytest.fixture
@@ -247,6 +247,14 @@ def test_call_method_waits_for_the_client(join):
     _, ask, client = join(Chat)
     client.acknowledge["question"] = lambda number: number + 1
     assert ask("ask") == 21
+
+
+def test_call_method_without_the_queue_asks_nobody_elsewhere(app):
+    """It gives up at once where it would else wait for another process."""
+    namespace = Namespace("/chat")
+    SocketIO(app, message_queue="redis://127.0.0.1:9").on_namespace(namespace)
+    with pytest.raises(TimeoutError, match="nobody is there"):
+        namespace.call("question", to="a client elsewhere", timeout=0.2, ignore_queue=True)
 
 
 def test_names_that_clients_choose_are_not_remembered(join):

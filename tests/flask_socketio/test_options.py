@@ -8,6 +8,7 @@ import flask.json
 import pytest
 from flask import Flask
 
+from carboy.exceptions import ConfigurationError
 from flask_socketio.options import AppJSON, Options
 
 
@@ -76,3 +77,11 @@ def test_queue_is_read_with_the_options(app):
     queue = Options.read({"message_queue": "redis://", "channel": "x"}, app).queue
     assert (queue.url, queue.channel, queue.write_only) == ("redis://", "x", app is None)
     assert Options.read({"message_queue": None, "client_manager": None}, app).queue is None
+
+
+@pytest.mark.parametrize("name", ["http_threads", "shutdown_timeout"])
+def test_what_must_be_a_number_is_one(name):
+    """The error names the option; a number as text, as from the environment, is taken."""
+    with pytest.raises(ConfigurationError, match=f"{name} must be a number, not 'many'"):
+        Options.read({name: "many"}, None)
+    assert getattr(Options.read({name: "3"}, None), name) == 3

@@ -150,3 +150,18 @@ def test_callable_object_may_be_a_handler(app, socketio):
 
     socketio.on("ping")(Answer())
     assert answers(socketio, app) == "pong"
+
+
+@pytest.mark.parametrize(
+    ("register", "told"),
+    [
+        (lambda socketio: socketio.on(print), r"as in @socketio.on\('message'\)"),
+        (lambda socketio: socketio.on("say", namespace="chat"), "did you mean '/chat'"),
+        (lambda socketio: socketio.on_namespace(Namespace("chat")), "did you mean '/chat'"),
+    ],
+)
+def test_handler_that_no_client_can_reach_is_told(socketio, register, told):
+    """At the line that registers it."""
+    with pytest.warns(UserWarning, match=told) as caught:
+        register(socketio)
+    assert caught[0].filename == __file__

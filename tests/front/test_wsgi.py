@@ -71,7 +71,7 @@ def test_peer_that_gives_up_a_moved_poll_is_gone() -> None:
         target = open_polling(site)
         with site.client() as poll:
             poll.begin("GET", target)
-            time.sleep(0.1)
+            assert no_request_holds_a_thread()
         deadline = time.monotonic() + 2
         while ("disconnect", "transport error") not in site.seen and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -154,7 +154,7 @@ def test_stop_closes_clients_and_runs_their_handlers() -> None:
             websocket.upgrade(WEBSOCKET)
             websocket.read_text()
             poll.begin("GET", target)
-            time.sleep(0.05)
+            assert no_request_holds_a_thread()
             stopping = threading.Thread(target=site.front.hub.stop)
             stopping.start()
             assert websocket.read_close() == 1001

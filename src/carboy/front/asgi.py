@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from carboy.config import SHUTDOWN_TIMEOUT
 from carboy.exceptions import LimitError, RequestError
 from carboy.front.environ import environ_of_scope, path_of_scope
 from carboy.front.workers.group import WorkerGroup
@@ -81,7 +82,7 @@ class ASGIApplication:
         self,
         server: Server,
         other: Application | None = None,
-        drain_timeout: float = 10.0,
+        drain_timeout: float = SHUTDOWN_TIMEOUT,
         middleware: Middleware | None = None,
         *,
         alone: bool = False,

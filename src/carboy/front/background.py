@@ -13,12 +13,14 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, TypeVar
-from weakref import WeakMethod, WeakSet
+from weakref import WeakMethod
 
+from carboy.config import SHUTDOWN_TIMEOUT
 from carboy.exceptions import BlockingCallError, RequestError
 from carboy.front.green_threads import refuse_green_threads
 from carboy.front.gunicorn_worker import call_at_exit
 from carboy.front.uwsgi_options import refuse_uwsgi_without_threads
+from carboy.runtime.forks import tell_of_forks
 from carboy.runtime.server import Server
 
 Result = TypeVar("Result")
@@ -40,7 +42,10 @@ class BackgroundHub:
     """
 
     def __init__(
-        self, server: Server, finish: Callable[[], Coroutine[Any, Any, None]], shutdown_timeout: float = 10.0
+        self,
+        server: Server,
+        finish: Callable[[], Coroutine[Any, Any, None]],
+        shutdown_timeout: float = SHUTDOWN_TIMEOUT,
     ) -> None:
         self._server = server
         self._finish = finish
@@ -51,7 +56,7 @@ class BackgroundHub:
         self._process = 0
         self._forked_from = 0
         self._stopped = False
-        _hubs.add(self)
+        tell_of_forks(self)
 
     def start(self) -> None:
         """Starts the hub unless it runs in this process already.
@@ -150,7 +155,7 @@ class BackgroundHub:
             self._server.hub.detach()
             loop.close()
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
         """Begins anew in a child, without the other threads, which may have held locks."""
         self._lock = threading.Lock()
         if self._loop is not None:
@@ -158,18 +163,6 @@ class BackgroundHub:
             self._server.forget_all()
             self._loop = self._thread = None
             self._stopped = False
-
-
-_hubs: WeakSet[BackgroundHub] = WeakSet()
-
-
-def _after_fork() -> None:
-    for hub in tuple(_hubs):
-        hub._forked()  # noqa: SLF001
-
-
-if hasattr(os, "register_at_fork"):  # everywhere but on Windows
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _call(stop: Callable[[], None] | None) -> None:

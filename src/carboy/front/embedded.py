@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
+from carboy.config import HTTP_THREADS, SHUTDOWN_TIMEOUT
 from carboy.front.accepting import Accepting
 from carboy.front.asgi import ASGIApplication
 from carboy.front.background import cancel_all
@@ -59,8 +60,8 @@ class EmbeddedServer:
         host: str = "127.0.0.1",
         port: int = 5000,
         uds: str | None = None,
-        http_threads: int = 10,
-        shutdown_timeout: float = 10.0,
+        http_threads: int = HTTP_THREADS,
+        shutdown_timeout: float = SHUTDOWN_TIMEOUT,
         access_log: bool = False,
         ssl_context: Any = None,
         started: Callable[[int], None] | None = None,

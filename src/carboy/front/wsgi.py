@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from carboy.config import Config
+from carboy.config import SHUTDOWN_TIMEOUT, Config
 from carboy.engineio.requests import is_websocket_upgrade
 from carboy.exceptions import BlockingCallError, ConfigurationError, LimitError, RequestError
 from carboy.front.background import BackgroundHub
@@ -59,7 +59,7 @@ class WSGIFront:
         shutdown_timeout: seconds that handlers are given when the process ends.
     """
 
-    def __init__(self, server: Server, shutdown_timeout: float = 10.0) -> None:
+    def __init__(self, server: Server, shutdown_timeout: float = SHUTDOWN_TIMEOUT) -> None:
         self._server = server
         self._shutdown_timeout = shutdown_timeout
         self._endpoint = Endpoint(server)

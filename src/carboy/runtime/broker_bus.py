@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing.util  # noqa: F401  (it ends buses)
-import os
 import random
 import socket
 import sys
@@ -18,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
-from weakref import WeakSet, ref
+from weakref import ref
 
 from carboy.adapters.bus import Receive
 from carboy.adapters.cancelling import cancel
@@ -26,6 +25,7 @@ from carboy.adapters.driver import Driver
 from carboy.adapters.ledgers import Answer, Ledgers
 from carboy.exceptions import BrokerError
 from carboy.runtime.broker_queue import BrokerQueue
+from carboy.runtime.forks import keep_for_good, tell_of_forks
 from carboy.runtime.log import Log
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
@@ -94,7 +94,7 @@ class BrokerBus:
         self._log = log
         self._max_messages = max_messages
         self._reset()
-        _buses.add(self)
+        tell_of_forks(self)
 
     def _reset(self) -> None:
         """Begins anew, also in a child after a fork, whose locks may be held by threads that it has not."""
@@ -105,6 +105,11 @@ class BrokerBus:
         self._starting = threading.Lock()
         self._told_missed = 0
         self._rest()
+
+    def forked(self) -> None:
+        """Begins anew in a child."""
+        keep_for_good(dict(vars(self)))
+        self._reset()
 
     def _rest(self) -> None:
         """Has no thread, as at first."""
@@ -380,20 +385,3 @@ def _close(bus: ref[BrokerBus]) -> None:
     found = bus()
     if found is not None:
         found.close()
-
-
-_buses: WeakSet[BrokerBus] = WeakSet()
-
-# Sockets and selectors of a parent: the child keeps them as they are, since ending a connection would take it
-# out of the selector that both share.
-_inherited: list[dict[str, Any]] = []
-
-
-def _after_fork() -> None:
-    for bus in tuple(_buses):
-        _inherited.append(dict(vars(bus)))
-        bus._reset()  # noqa: SLF001
-
-
-if hasattr(os, "register_at_fork"):  # everywhere but on Windows
-    os.register_at_fork(after_in_child=_after_fork)

@@ -20,6 +20,7 @@ from carboy.runtime.client import CONNECTED, CONNECTING, Client
 from carboy.runtime.cluster import Cluster
 from carboy.runtime.connection import Connection
 from carboy.runtime.events import Events
+from carboy.runtime.forks import keep_for_good
 from carboy.runtime.handlers import Handlers
 from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
@@ -72,7 +73,6 @@ class Server(Membership):
             config, self.hub, self.adapter, self.handlers, jobs, self.codec, self.events
         )
         self.callbacks = Callbacks(self.hub, jobs, self.events, self.log)
-        self._inherited: list[Any] = []
 
     @property
     def name(self) -> str:
@@ -144,10 +144,9 @@ class Server(Membership):
     def forget_all(self) -> None:
         """Forgets every client without a word, in a process that was forked while it served.
 
-        The sockets are the other process's too: they are kept as they are, since closing one would take it
-        out of the selector that both share.
+        The sockets are the other process's too, and stay open.
         """
-        self._inherited += [*self.connections.values(), self.hub.loop if self.hub.running else None]
+        keep_for_good(*self.connections.values(), self.hub.loop if self.hub.running else None)
         self.connections.clear()
         self.admission.clear()
         self.adapter.clear()

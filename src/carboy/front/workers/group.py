@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from itertools import count
 from typing import Any
-from weakref import WeakSet
 
 from carboy.engineio.sids import NAME_LENGTH, is_sid
 from carboy.front.fast_lane import FastLane
@@ -18,6 +16,7 @@ from carboy.front.workers.masters import Master
 from carboy.front.workers.peers import Peers
 from carboy.front.workers.place import Place
 from carboy.front.workers.websocket_relay import WebSocketRelay
+from carboy.runtime.forks import tell_of_forks
 from carboy.runtime.server import Server
 from carboy.transports.asgi_websocket import Receive, Send
 from carboy.transports.endpoint import Endpoint
@@ -44,7 +43,7 @@ class WorkerGroup:
         self._endpoint = endpoint
         self._joining: asyncio.Task[None] | None = None
         self._membership: _Membership | None = None
-        _groups.add(self)
+        tell_of_forks(self)
 
     async def join(self, master: Master) -> None:
         """Joins the other workers, once; a request that comes meanwhile waits for it.
@@ -86,7 +85,7 @@ class WorkerGroup:
             await self._membership.http.finish()
             await self._forget().peers.close()
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
         """Leaves the membership to the process that has it."""
         if self._membership is not None:
             self._forget().peers.abandon()
@@ -146,13 +145,3 @@ class _Colleague(OtherWorker):
 
 
 _numbers = count()
-_groups: WeakSet[WorkerGroup] = WeakSet()
-
-
-def _after_fork() -> None:
-    for group in tuple(_groups):
-        group._forked()  # noqa: SLF001
-
-
-if hasattr(os, "register_at_fork"):  # everywhere but on Windows
-    os.register_at_fork(after_in_child=_after_fork)
