@@ -13,8 +13,8 @@ import pytest
 import servers
 from test_front_ends import PROGRAMS, TROUBLE, environment, installed
 
-START_SECONDS = 20.0
-AT_ONCE = 6
+START_SECONDS = 45.0
+AT_ONCE = 4
 GEVENT = r"gevent has replaced Python's threads.* Take gevent\.monkey\.patch_all\(\) out"
 EVENTLET = r"eventlet has replaced Python's threads.* Take eventlet\.monkey_patch\(\) out"
 NO_EVENTLET_WORKER = "class uri 'eventlet' invalid or not found"
