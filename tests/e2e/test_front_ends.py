@@ -24,7 +24,7 @@ WEBSOCKET = ("websocket",)
 POLLING = ("polling",)
 TROUBLE = re.compile(r"Traceback|^.*\b(?:ERROR|CRITICAL)\b.*$|^.*Exception.*$", re.MULTILINE)
 TRUSTING = {"NODE_TLS_REJECT_UNAUTHORIZED": "0"}
-PROGRAMS = {"waitress-serve": "waitress"}
+PROGRAMS = {"waitress-serve": ("-m", "waitress"), "uwsgi": ("-c", "import pyuwsgi; pyuwsgi.run()")}
 AT_ONCE = 5
 EXAMPLES = {
     "8000": "{port}",
@@ -56,7 +56,7 @@ class FrontEnd:
         program, *rest = self.command.split()
         for name, file in files.items():
             rest = [part.replace(name, str(file)) for part in rest]
-        return ["-m", PROGRAMS.get(program, program), *rest]
+        return [*PROGRAMS.get(program, ("-m", program)), *rest]
 
 
 FRONT_ENDS = [
@@ -75,6 +75,11 @@ FRONT_ENDS = [
     ),
     FrontEnd("flask --app app run --port {port} --cert {certificate} --key {key}", ALL, "flask"),
     FrontEnd("waitress-serve --listen=127.0.0.1:{port} app:app", POLLING, "waitress"),
+    FrontEnd(
+        "uwsgi --master --processes 2 --threads 4 --die-on-term --http-socket 127.0.0.1:{port} -w app:app",
+        POLLING,
+        "pyuwsgi",
+    ),
     FrontEnd("uvicorn --port {port} app:asgi_app", ALL, "uvicorn"),
     FrontEnd("uvicorn --workers 4 --port {port} app:asgi_app", ALL, "uvicorn"),
     FrontEnd("hypercorn -b 127.0.0.1:{port} app:asgi_app", ALL, "hypercorn"),

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from carboy.exceptions import ConfigurationError
-from carboy.front.green_threads import refuse_green_threads
+from carboy.front.green_threads import is_in_green_thread, refuse_green_threads
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **functions: object) -> None:
@@ -18,27 +18,39 @@ def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **functions: object) -> 
     monkeypatch.setitem(sys.modules, name, module)
 
 
-@pytest.mark.parametrize("patched", [False, True])
-def test_gevent_is_refused_once_it_has_patched_threads(
-    monkeypatch: pytest.MonkeyPatch, patched: bool
+GEVENT = ("gevent.monkey", "is_module_patched", r"Take gevent\.monkey\.patch_all\(\) out.*-k gthread")
+EVENTLET = ("eventlet.patcher", "is_monkey_patched", r"Take eventlet\.monkey_patch\(\) out.*-k gthread")
+
+
+@pytest.mark.parametrize(
+    ("library", "patched"),
+    [
+        *((GEVENT, name) for name in ("threading", "queue", "socket")),
+        *((EVENTLET, name) for name in ("thread", "socket")),
+    ],
+)
+def test_patches_are_refused(
+    monkeypatch: pytest.MonkeyPatch, library: tuple[str, str, str], patched: str
 ) -> None:
-    """Having it installed, or imported, harms nothing."""
-    pretend(monkeypatch, "gevent.monkey", is_module_patched=lambda name: patched and name == "threading")
-    if patched:
-        with pytest.raises(ConfigurationError, match=r"Take gevent\.monkey\.patch_all\(\) out.*-k gthread"):
-            refuse_green_threads()
-    else:
+    """Whatever is replaced of what the server needs, the call to take out is named."""
+    module, question, cure = library
+    pretend(monkeypatch, module, **{question: lambda name: name == patched})
+    with pytest.raises(ConfigurationError, match=cure):
         refuse_green_threads()
 
 
-@pytest.mark.parametrize("patched", [False, True])
-def test_eventlet_is_refused_once_it_has_patched_threads(
-    monkeypatch: pytest.MonkeyPatch, patched: bool
+@pytest.mark.parametrize("library", [GEVENT, EVENTLET])
+def test_harmless_patches_are_not_refused(
+    monkeypatch: pytest.MonkeyPatch, library: tuple[str, str, str]
 ) -> None:
-    """Having it installed, or imported, harms nothing."""
-    pretend(monkeypatch, "eventlet.patcher", is_monkey_patched=lambda name: patched and name == "thread")
-    if patched:
-        with pytest.raises(ConfigurationError, match=r"Take eventlet\.monkey_patch\(\) out.*-k gthread"):
-            refuse_green_threads()
-    else:
-        refuse_green_threads()
+    """Having the library imported harms nothing, nor what the server does not need."""
+    module, question, _ = library
+    pretend(monkeypatch, module, **{question: lambda name: name in {"select", "time", "subprocess"}})
+    refuse_green_threads()
+
+
+def test_green_threads_are_told_from_real_ones() -> None:
+    """A server of green threads answers each request in one."""
+    greenlet = pytest.importorskip("greenlet")
+    assert not is_in_green_thread()
+    assert greenlet.greenlet(is_in_green_thread).switch()

@@ -20,6 +20,7 @@ from carboy.engineio.requests import is_websocket_upgrade
 from carboy.exceptions import BlockingCallError, ConfigurationError, LimitError, RequestError
 from carboy.front.background import BackgroundHub
 from carboy.front.fast_lane import FastLane
+from carboy.front.green_threads import is_in_green_thread
 from carboy.front.gunicorn_worker import count_threads, is_stopping
 from carboy.front.handover import can_move, find_socket, lasting, take_socket
 from carboy.front.held_polls import HeldPolls
@@ -205,7 +206,8 @@ class WSGIFront:
         """Returns what the server's threads allow."""
         if self._places is None:
             config = self._server.config
-            threads = count_threads(bool(environ.get("wsgi.multithread")))
+            multithread = bool(environ.get("wsgi.multithread")) and not is_in_green_thread()
+            threads = count_threads(multithread)
             half = MANY if threads is None else threads // 2
             self._places = _Places(
                 waiting=Places(half),
