@@ -22,6 +22,8 @@ HOST = "127.0.0.1"
 USER, PASSWORD = "carboy", "s3cret/word"
 ENCODED = "s3cret%2Fword"
 ROOT = Path(__file__).resolve().parents[1]
+CERTIFICATE = ROOT / "tests" / "front" / "localhost.pem"
+"""A certificate for `localhost` that it has signed itself, with its key."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -153,17 +155,26 @@ class RabbitMQ(Broker):
     tools = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "epmd")
     hello = b"AMQP\x00\x00\x09\x01"
     start_time = 55
-    port_count = 3
+    port_count = 4
 
     @property
     def url(self) -> str:
         """See `Broker.url`."""
         return f"amqp://{USER}:{ENCODED}@{HOST}:{self.port}//"
 
+    @property
+    def tls_url(self) -> str:
+        """The URL for clients that speak TLS."""
+        return f"amqps://{USER}:{ENCODED}@localhost:{self.ports[3]}//"
+
     def prepare(self) -> None:
         """See `Broker.prepare`."""
         lines = [
             f"listeners.tcp.1 = {HOST}:{self.port}",
+            f"listeners.ssl.1 = {HOST}:{self.ports[3]}",
+            f"ssl_options.certfile = {CERTIFICATE}",
+            f"ssl_options.keyfile = {CERTIFICATE}",
+            "ssl_options.verify = verify_none",
             f"default_user = {USER}",
             f"default_pass = {PASSWORD}",
             "log.file.level = error",
@@ -223,6 +234,21 @@ class NATS(Broker):
     def command(self) -> list[str]:
         """See `Broker.command`."""
         return ["nats-server", "-c", "nats.conf"]
+
+
+class NATSOverTLS(NATS):
+    """A NATS server that speaks nothing but TLS."""
+
+    @property
+    def url(self) -> str:
+        """See `Broker.url`."""
+        return super().url.replace("nats:", "tls:").replace(HOST, "localhost")
+
+    def prepare(self) -> None:
+        """See `Broker.prepare`."""
+        super().prepare()
+        with Path(self.folder, "nats.conf").open("a") as configuration:
+            configuration.write(f'tls {{ cert_file: "{CERTIFICATE}", key_file: "{CERTIFICATE}" }}\n')
 
 
 class Kafka(Broker):

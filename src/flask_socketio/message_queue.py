@@ -38,7 +38,8 @@ class MessageQueue:
     def read(cls, given: Mapping[str, Any], *, write_only: bool) -> MessageQueue | None:
         """Read the options `message_queue`, `channel`, `message_queue_options` and `client_manager`.
 
-        A client manager of python-socketio stands for the URL and the channel that it was made with.
+        A client manager of python-socketio stands for the URL, the channel and the options for Redis that it
+        was made with.
 
         Args:
             given: names and values as the application gave them.
@@ -57,7 +58,8 @@ class MessageQueue:
                 )
         if url is None:
             return None
-        return cls(str(url), str(channel), write_only, dict(given.get("message_queue_options") or {}))
+        options = given.get("message_queue_options") or getattr(manager, "redis_options", None) or {}
+        return cls(str(url), str(channel), write_only, dict(options))
 
     def join(self, server: Server) -> None:
         """Make a server one of the processes that share this queue; the first emit or client connects it.
@@ -77,4 +79,8 @@ def _url_of(manager: Any) -> str | None:
             return "kafka://" + ",".join(str(url).removeprefix("kafka://") for url in found)
         if isinstance(found, str):
             return found
+    ends = [getattr(getattr(manager, name, None), "last_endpoint", None) for name in ("sink", "sub")]
+    if all(isinstance(end, bytes) for end in ends):  # that for ZeroMQ keeps two sockets instead
+        sink, source = (end.decode() for end in ends if isinstance(end, bytes))
+        return f"zmq+{sink}+{source.rpartition(':')[2]}"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from uuid import uuid4
@@ -13,6 +14,7 @@ import pytest
 import brokers
 import socketio
 from carboy.adapters.drivers import make_driver
+from carboy.exceptions import BrokerError
 
 
 @pytest.fixture
@@ -84,5 +86,31 @@ def test_first_host_that_answers_is_taken(rabbitmq, channel):
         await driver.publish([(channel, b"1")])
         assert await asyncio.wait_for(driver.receive(), 10) == [b"1"]
         await driver.close()
+
+    asyncio.run(scene())
+
+
+def test_tls_is_spoken_with_a_password_and_certificates_are_checked(rabbitmq):
+    """`amqps://` trusts what it is told to trust, says when it does not, and names a wrong password."""
+    trusting = {"context": ssl.create_default_context(cafile=brokers.CERTIFICATE)}
+
+    async def scene() -> None:
+        driver = make_driver(rabbitmq.tls_url, trusting)
+        await driver.connect(["flask-socketio"])
+        await driver.publish([("flask-socketio", b"1")])
+        assert await asyncio.wait_for(driver.receive(), 10) == [b"1"]
+        await driver.close()
+        for url, options, cure in (
+            (rabbitmq.tls_url, {}, "check the certificates"),
+            (
+                rabbitmq.tls_url.replace(brokers.ENCODED, "wrong"),
+                trusting,
+                "check the user name and the password",
+            ),
+        ):
+            refused = make_driver(url, {"timeout": 1, **options})
+            with pytest.raises(BrokerError, match=cure):
+                await refused.connect(["flask-socketio"])
+            await refused.close()
 
     asyncio.run(scene())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -42,5 +43,28 @@ def test_first_server_that_answers_is_taken(nats):
         await driver.publish([("flask-socketio", b"1")])
         assert await asyncio.wait_for(driver.receive(), 10) == [b"1"]
         await driver.close()
+
+    asyncio.run(scene())
+
+
+def test_tls_is_spoken_with_a_password_and_certificates_are_checked(start_broker):
+    """`tls://` trusts what it is told to trust, says when it does not, and names a wrong password."""
+    broker = start_broker(brokers.NATSOverTLS)
+    trusting = {"tls": ssl.create_default_context(cafile=brokers.CERTIFICATE)}
+
+    async def scene() -> None:
+        driver = make_driver(broker.url, trusting)
+        await driver.connect(["flask-socketio"])
+        await driver.publish([("flask-socketio", b"1")])
+        assert await asyncio.wait_for(driver.receive(), 10) == [b"1"]
+        await driver.close()
+        for url, options, cure in (
+            (broker.url, {}, "check the certificates"),
+            (broker.url.replace(brokers.ENCODED, "wrong"), trusting, "check the user name and the password"),
+        ):
+            refused = make_driver(url, {"timeout": 1, **options})
+            with pytest.raises(BrokerError, match=cure):
+                await refused.connect(["flask-socketio"])
+            await refused.close()
 
     asyncio.run(scene())

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +20,10 @@ COMMANDS = {
     "gunicorn gthread": "-m gunicorn -w 4 -k gthread --threads 4 -b 127.0.0.1:{port} workers:app",
     "uvicorn": "-m uvicorn --workers 4 --port {port} workers:asgi_app",
     "run": str(servers.APPLICATIONS / "workers.py"),
+}
+READY: dict[str, Callable[[str], bool]] = {
+    "gunicorn gthread": lambda log: log.count("Booting worker") == 2,
+    "uvicorn": lambda log: log.count("Application startup complete") == 2,
 }
 CHECKS = [
     pytest.param(command, mode, name, id=f"{command}-{mode}-{name}".replace(" ", "-"))
@@ -122,6 +126,31 @@ def test_clients_are_one_crowd_behind_a_change_of_gunicorns_workers(change: str,
         asyncio.run(play(server))
     assert TROUBLE.search(server.log()) is None, server.log()
     assert list(meeting.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["gunicorn gthread", "uvicorn"])
+@pytest.mark.parametrize("source", ["view", "thread"])
+def test_worker_without_a_client_reaches_those_of_another(command: str, source: str, meeting: Path) -> None:
+    """From a view that no request of Socket.IO has preceded, and from a thread that no request has."""
+    asked = meeting / "asked"
+
+    async def play(server: servers.Server) -> None:
+        (member,) = await crowd.gather(server.port, 1)
+        told, heard = set(), set()
+        if source == "thread":
+            asked.touch()
+        while len(heard) < 2:
+            if source == "view":
+                told.add(json.loads(await asyncio.to_thread(server.reads, "/emit") or b"[0]")[0])
+            (_, process) = await asyncio.wait_for(member.events.get(), 10)
+            heard.add(process)
+        assert source == "thread" or told == heard
+
+    arguments = COMMANDS[command].replace(" 4 ", " 2 ", 1).replace("workers:", "early:").split()
+    with servers.serve("", *arguments, environment={**variables(meeting), "ASKED": str(asked)}) as server:
+        servers.wait_until(lambda: READY[command](server.log()), "both workers have started")
+        asyncio.run(play(server))
+    assert TROUBLE.search(server.log()) is None, server.log()
 
 
 def test_two_servers_of_one_shell_are_strangers(meeting: Path) -> None:

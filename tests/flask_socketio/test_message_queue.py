@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from types import SimpleNamespace
 
 import pytest
+from flask import Flask
 
+import brokers
 from carboy.config import Config
 from carboy.exceptions import ConfigurationError
 from carboy.runtime.server import Server
+from flask_socketio import SocketIO
 from flask_socketio.message_queue import MessageQueue
 
 
@@ -46,6 +50,39 @@ def test_client_manager_stands_for_its_url_and_channel(manager, url):
     """That of python-socketio, and the one that an earlier init_app has left."""
     queue = read(client_manager=manager)
     assert (queue.url, queue.channel) == (url, "c")
+
+
+def test_client_manager_for_redis_stands_for_its_options():
+    """They are for the same library; those given beside it count more."""
+    manager = SimpleNamespace(
+        redis_url="redis://host", channel="c", redis_options={"health_check_interval": 5}
+    )
+    assert read(client_manager=manager).options == {"health_check_interval": 5}
+    assert read(client_manager=manager, message_queue_options={"a": 1}).options == {"a": 1}
+
+
+def test_client_manager_for_zmq_stands_for_the_broker_of_its_sockets(start_broker):
+    """It keeps no URL; what it stands for reaches the same broker."""
+    zmq = pytest.importorskip("zmq")
+    broker = start_broker(brokers.ZMQ)
+    with zmq.Context() as context, context.socket(zmq.PUSH) as sink, context.socket(zmq.SUB) as sub:
+        sink.connect(f"tcp://{brokers.HOST}:{broker.ports[0]}")
+        sub.connect(f"tcp://{brokers.HOST}:{broker.ports[1]}")
+        app = Flask(__name__)
+        served = SocketIO(app, client_manager=SimpleNamespace(sink=sink, sub=sub, channel="c"))
+    queue = served.server_options["client_manager"]
+    assert (queue.url, queue.channel) == (broker.url, "c")
+    client = served.test_client(app)
+    served.runtime.listen()
+    elsewhere = SocketIO(message_queue=broker.url, channel="c")
+    elsewhere.emit("e", 1)
+    deadline, heard = time.monotonic() + 10, []
+    while not heard and time.monotonic() < deadline:
+        heard = client.get_received()
+        time.sleep(0.01)
+    for socketio in (served, elsewhere):
+        socketio.runtime.cluster.bus.close()
+    assert heard == [{"name": "e", "args": [1], "namespace": "/"}]
 
 
 def test_manager_without_a_url_is_warned_of():

@@ -41,6 +41,15 @@ def test_worker_is_found_by_its_signals(worker: object) -> None:
     assert gunicorn_worker.count_threads(multithread=False) == 1
 
 
+@pytest.mark.parametrize(("module", "name"), [("sync", "SyncWorker"), ("gthread", "ThreadWorker")])
+def test_workers_that_serve_on_threads_are_known(worker: object, module: str, name: str) -> None:
+    """Those that bring a loop of their own are not."""
+    kind = getattr(pytest.importorskip(f"gunicorn.workers.{module}"), name)
+    assert gunicorn_worker.is_served_by_threads(kind.__new__(kind))
+    assert not gunicorn_worker.is_served_by_threads(worker)
+    assert gunicorn_worker.is_loaded()
+
+
 def test_function_is_called_before_the_applications_own(worker: object) -> None:
     """Both run, also when ours fails."""
     called: list[object] = []

@@ -150,6 +150,24 @@ def test_nobody_anywhere_is_known_where_all_nodes_are() -> None:
         alone.servers[0].call("e", rooms=["nobody"], timeout=60)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_room_that_empties_elsewhere_is_not_waited_for_where_all_nodes_are_known(count: int) -> None:
+    """Not before the last of its members there has left; a member that answers is an answer."""
+    cluster = Cluster(3, complete=True)
+    people = [cluster.person(1) for _ in range(count)]
+    for person in people:
+        cluster.servers[1].enter_room(person.sid, "room")
+    asked, answered = Asked().ask(cluster, rooms=["room"]), Asked().ask(cluster, rooms=["room"])
+    for person in people:
+        assert asked.lost == []
+        person.packets()
+        person.questions.pop(0)
+        person.answer("yes")
+        person.leave()
+    assert (asked.answers, asked.lost) == ([], [LEFT])
+    assert (answered.answers, answered.lost) == ([["yes"]] * count, [])
+
+
 def test_node_that_ends_is_not_waited_for() -> None:
     """Where all nodes are known, its end is too."""
     cluster = Cluster(2, complete=True)

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from clusters_in_memory import MemoryBus
 
 from carboy.exceptions import BlockingCallError, TimeoutError
 from carboy.runtime.acks import LEFT, NOBODY, TIMED_OUT
@@ -66,6 +67,34 @@ def test_event_reaches_everybody(audience: Audience) -> None:
     audience.server.emit("e", [1, {"a": 2}])
     assert audience.heard() == [[["e", 1, {"a": 2}]]] * 3
     assert elsewhere.events() == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda server: server.emit("e"),
+        lambda server: server.emit_with_ack("e", (), print, print),
+        lambda server: server.enter_room("elsewhere", "room"),
+        lambda server: server.leave_room("elsewhere", "room"),
+        lambda server: server.close_room("room"),
+        lambda server: server.disconnect("elsewhere"),
+        lambda server: server.move_clients("disconnect"),
+    ],
+)
+def test_others_are_found_before_the_first_thing_that_concerns_them(world: Any, act: Any) -> None:
+    """Once they are found nobody looks again; what they themselves say lets nobody look."""
+    found: list[Any] = []
+
+    def find() -> None:
+        found.append(1)
+        world.server.join(MemoryBus("a", {}, complete=True))
+
+    world.server.find_others = find
+    world.server.emit("e", everywhere=False)
+    assert found == []
+    act(world.server)
+    act(world.server)
+    assert found == [1]
 
 
 def test_rooms_and_skipped_sids_choose_the_recipients(audience: Audience) -> None:

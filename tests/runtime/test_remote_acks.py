@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import pytest
+from brokers_in_memory import until
 
 from carboy.runtime import remote_acks
 from carboy.runtime.acks import LEFT, NOBODY, TIMED_OUT
@@ -72,15 +74,20 @@ def test_last_node_that_has_nobody_ends_the_wait(waiting: Waiting) -> None:
 
 
 def test_time_runs_out(waiting: Waiting) -> None:
-    """The timer gives up, once."""
-    waiting.add(1, timeout=60)
-    timer = waiting.acks._waiting[1].timer
-    assert timer is not None
-    assert (timer.daemon, timer.interval) == (True, 60)
-    timer.function(*timer.args)
-    waiting.acks.give_up(1)
-    assert waiting.news == [(1, TIMED_OUT)]
-    assert timer.finished.is_set()
+    """Once, for those that were not answered; however many wait, no thread is added for them."""
+    waiting.add(0, timeout=60)
+    before = threading.active_count()
+    for number in range(1, 100):
+        waiting.add(number, timeout=0)
+    waiting.add(100, timeout=0.1)
+    waiting.acks.answered(100, ["a"], final=True)
+    assert threading.active_count() == before
+    until(lambda: len(waiting.news) == 100)
+    assert sorted(waiting.news) == [*((number, TIMED_OUT) for number in range(1, 100)), (100, ["a"])]
+    deadline = waiting.acks._waiting[0].deadline
+    assert deadline is not None
+    waiting.acks.give_up(0)
+    assert deadline.due_tick == -1
 
 
 def test_those_that_wait_are_bounded(

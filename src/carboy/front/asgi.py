@@ -11,7 +11,7 @@ from carboy.config import SHUTDOWN_TIMEOUT
 from carboy.exceptions import LimitError, RequestError
 from carboy.front.environ import environ_of_scope, path_of_scope
 from carboy.front.workers.group import WorkerGroup
-from carboy.front.workers.masters import master_of_asgi
+from carboy.front.workers.masters import Master, master_of_asgi, master_of_lifespan
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint
@@ -102,7 +102,8 @@ class ASGIApplication:
             await self._lifespan(scope, receive, send)
             return
         if not self._settled:
-            await self._join(scope)
+            await self._join(master_of_asgi(scope, self.group.number))
+            self._settled = True
         if kind in ("http", "websocket") and path_of_scope(scope).startswith(self._path):
             self._start()
             await (self._http if kind == "http" else self._websocket)(scope, receive, send)
@@ -146,13 +147,11 @@ class ASGIApplication:
         else:
             await self.endpoint.asgi_websocket(environ, session).run(receive, send)
 
-    async def _join(self, scope: Scope) -> None:
-        """Joins the other workers of the same master, with the first request, which tells the port."""
-        master = master_of_asgi(scope, self.group.number)
+    async def _join(self, master: Master | None) -> None:
+        """Joins the other workers of the same master: at the start, or with the first request."""
         if master is not None:
             self._start()
             await self.group.join(master)
-        self._settled = True
 
     def _start(self) -> None:
         hub = self._server.hub
@@ -179,6 +178,8 @@ class ASGIApplication:
             if message["type"] == "lifespan.startup":
                 self.endpoint.closing = False
                 self._start()
+                if not self._settled:
+                    await self._join(master_of_lifespan(self.group.number))
                 await asyncio.to_thread(self._server.listen)
             else:
                 await self._stop()

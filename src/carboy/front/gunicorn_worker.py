@@ -22,6 +22,23 @@ def find_worker() -> Any:
     return worker if isinstance(worker, base.Worker) else None
 
 
+def is_loaded() -> bool:
+    """Returns whether gunicorn runs this process, as its master or as a worker."""
+    return "gunicorn.workers.base" in sys.modules
+
+
+def is_served_by_threads(worker: Any) -> bool:
+    """Returns whether a worker is one of those that serve WSGI on plain threads.
+
+    Args:
+        worker: what `find_worker` has found.
+    """
+    return any(
+        isinstance(worker, getattr(sys.modules.get(f"gunicorn.workers.{module}"), name, ()))
+        for module, name in (("sync", "SyncWorker"), ("gthread", "ThreadWorker"))
+    )
+
+
 def call_at_exit(function: Callable[[], None]) -> bool:
     """Has gunicorn call a function when this worker ends, while threads can still be started.
 

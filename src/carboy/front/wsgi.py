@@ -21,7 +21,7 @@ from carboy.exceptions import BlockingCallError, ConfigurationError, LimitError,
 from carboy.front.background import BackgroundHub
 from carboy.front.fast_lane import FastLane
 from carboy.front.green_threads import is_in_green_thread
-from carboy.front.gunicorn_worker import count_threads, is_stopping
+from carboy.front.gunicorn_worker import count_threads, is_loaded, is_stopping
 from carboy.front.handover import can_move, find_socket, lasting, take_socket
 from carboy.front.held_polls import HeldPolls
 from carboy.front.http_text import status_line
@@ -29,7 +29,7 @@ from carboy.front.moved_poll import MovedPoll
 from carboy.front.places import Places
 from carboy.front.relay import relay
 from carboy.front.workers.group import WorkerGroup
-from carboy.front.workers.masters import master_of_wsgi
+from carboy.front.workers.masters import Master, master_of_worker, master_of_wsgi
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint, Session
@@ -66,6 +66,8 @@ class WSGIFront:
         self._endpoint = Endpoint(server)
         self._lane = FastLane(server, self._endpoint)
         self._group = WorkerGroup(server, self._endpoint)
+        if is_loaded():
+            server.find_others = self._join_early
         self._joined_in: int | None = None
         self._places: _Places | None = None
         self._told: set[str] = set()
@@ -83,11 +85,18 @@ class WSGIFront:
             environ: the WSGI environment of the request.
         """
         if self._joined_in != os.getpid():
-            master = master_of_wsgi(environ, self._group.number)
-            if master is not None:
-                with suppress(RequestError, ConfigurationError, BlockingCallError):
-                    self.hub.run(self._group.join(master))
+            self._join(master_of_wsgi(environ, self._group.number))
             self._joined_in = os.getpid()
+
+    def _join_early(self) -> None:
+        """Joins them before any request, for an emit: only where this is a worker for sure."""
+        if self._joined_in != os.getpid():
+            self._join(master_of_worker(self._group.number))
+
+    def _join(self, master: Master | None) -> None:
+        if master is not None:
+            with suppress(RequestError, ConfigurationError, BlockingCallError):
+                self.hub.run(self._group.join(master))
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request (PEP 3333)."""

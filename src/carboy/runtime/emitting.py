@@ -38,6 +38,7 @@ class Emitting:
     Attributes:
         log: where it tells what happens.
         cluster: the other processes, if there are any.
+        find_others: joins them where this is a worker that has served nobody yet, which sets `cluster`.
         memory_connections: in-memory connections that are open; their clients are served in the caller's
             thread.
     """
@@ -52,6 +53,7 @@ class Emitting:
         self.adapter = adapter
         self.codec = codec
         self.cluster: Cluster | None = None
+        self.find_others: Callable[[], None] | None = None
         self.memory_connections = 0
         self._memory_lock = threading.RLock()
         self._ack_numbers: dict[str, Iterator[int]] = {}
@@ -82,7 +84,7 @@ class Emitting:
             TypeError: if the arguments cannot be encoded.
             ValueError: if they contain themselves.
         """
-        cluster = self.cluster if everywhere else None
+        cluster = self.others() if everywhere else None
         if cluster is not None and rooms is not None:
             rooms = tuple(rooms)  # they are read twice
         recipients = self.adapter.recipients(namespace, rooms, skip)
@@ -131,7 +133,7 @@ class Emitting:
         """
         rooms = None if rooms is None else tuple(rooms)
         recipients = self.adapter.recipients(namespace, rooms, skip)
-        cluster = self.cluster if everywhere else None
+        cluster = self.others() if everywhere else None
         elsewhere = cluster is not None and cluster.is_elsewhere(namespace, rooms)
         if recipients:
             ack = self._ask(recipients, event, arguments, namespace, answered, lost)
@@ -213,7 +215,7 @@ class Emitting:
     ) -> Iterator[Answer]:
         """Asks for one answer, and gives up on it at the end."""
         recipients = self.adapter.recipients(namespace, rooms)
-        cluster = self.cluster if everywhere else None
+        cluster = self.others() if everywhere else None
         elsewhere = cluster is not None and cluster.is_elsewhere(namespace, rooms)
         answer = Answer(event, len(recipients) + elsewhere, notify)
         asked = (answer.answered, answer.lost)
@@ -265,6 +267,12 @@ class Emitting:
                 if client.connection.inline:
                     send(client, message)
         return tuple(client for client in recipients if not client.connection.inline)
+
+    def others(self) -> Cluster | None:
+        """Returns the other processes, found now if they can be, for what the application does."""
+        if self.cluster is None and self.find_others is not None:
+            self.find_others()
+        return self.cluster
 
     def on_loop(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Calls a function on the loop; where there is none, here, as for in-memory clients."""

@@ -6,6 +6,7 @@ no sense costs a line in the log.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -172,14 +173,19 @@ class Incoming:
             message["final"] = client is not None and rooms == [client.sid]  # nobody else can be meant
             self._publish(message, node)
 
-        def lost(client: Client | None, why: str) -> None:
-            is_it = client is not None and rooms == [client.sid]
-            if is_it or (census and client is None):
-                self._publish(
-                    {"method": "unanswered", "id": number, "why": why, "final": is_it, "to": asker}, node
-                )
+        def unanswered(why: str, *, final: bool = False) -> None:
+            self._publish(
+                {"method": "unanswered", "id": number, "why": why, "final": final, "to": asker}, node
+            )
 
-        self._local.emit_with_ack(
+        def lost(client: Client | None, why: str) -> None:
+            if client is not None and rooms == [client.sid]:
+                unanswered(why, final=True)
+            elif client is not None:
+                asked.add(-1, why)
+
+        asked = _Asked(unanswered)
+        count = self._local.emit_with_ack(
             event,
             read_arguments(message),
             answered,
@@ -189,6 +195,8 @@ class Incoming:
             skip=skip,
             everywhere=False,
         )
+        if census:
+            asked.add(count, NOBODY)
 
     def _callback(self, message: Message) -> None:
         arguments, final = read_arguments(message, "args"), message.get("final") is True
@@ -228,3 +236,24 @@ class Incoming:
                 self._local.disconnect(client.sid, namespace, everywhere=False)
             elif change in ("enter_room", "leave_room"):
                 self._methods[change]({**message, "sid": client.sid})
+
+
+class _Asked:
+    """How many clients another process waits for; those that answer stay counted, since it has its answer.
+
+    Args:
+        nobody: called with the reason when the last one is lost, or none was asked.
+    """
+
+    def __init__(self, nobody: Callable[[str], None]) -> None:
+        self._nobody = nobody
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def add(self, change: int, why: str) -> None:
+        """Counts those that were asked, or one that is lost, which may come first."""
+        with self._lock:
+            self._count += change
+            if self._count:
+                return
+        self._nobody(why)

@@ -66,7 +66,7 @@ class Log:
             self._quiet[kind] = now + QUIET_FOR, 0
         if untold:
             message += f" ({untold} more like this since the last such line)"
-        self.warning(message, *args)
+        self.logger.warning(message, *map(_without_frames, args))
 
 
 def _without_frames(argument: Any) -> Any:

@@ -42,9 +42,10 @@ class Membership(Emitting):
         except NotConnectedError:
             if (namespace, sid) in self.lifecycle.leaving:
                 return
-            if self.cluster is None or not everywhere:
+            cluster = self.others() if everywhere else None
+            if cluster is None:
                 raise
-            self.cluster.enter_room(sid, room, namespace)
+            cluster.enter_room(sid, room, namespace)
 
     def leave_room(self, sid: str, room: Hashable, namespace: str = "/", *, everywhere: bool = True) -> None:
         """Takes a client out of a room, in force when this returns; a client that is leaving is left alone.
@@ -63,9 +64,10 @@ class Membership(Emitting):
         except NotConnectedError:
             if (namespace, sid) in self.lifecycle.leaving:
                 return
-            if self.cluster is None or not everywhere:
+            cluster = self.others() if everywhere else None
+            if cluster is None:
                 raise
-            self.cluster.leave_room(sid, room, namespace)
+            cluster.leave_room(sid, room, namespace)
 
     def close_room(self, room: Hashable, namespace: str = "/", *, everywhere: bool = True) -> None:
         """Empties a room.
@@ -79,8 +81,9 @@ class Membership(Emitting):
             ValueError: if the room is a client's own.
         """
         self.adapter.close(namespace, room)
-        if self.cluster is not None and everywhere:
-            self.cluster.close_room(room, namespace)
+        cluster = self.others() if everywhere else None
+        if cluster is not None:
+            cluster.close_room(room, namespace)
 
     def rooms(self, sid: str, namespace: str = "/") -> list[Hashable]:
         """Returns the rooms of a client, its own first; also while its disconnect handler runs.
@@ -113,8 +116,9 @@ class Membership(Emitting):
         """
         client = self.adapter.find(namespace, sid)
         if client is None:
-            if self.cluster is not None and everywhere and (namespace, sid) not in self.lifecycle.leaving:
-                self.cluster.disconnect(sid, namespace)
+            cluster = self.others() if everywhere and (namespace, sid) not in self.lifecycle.leaving else None
+            if cluster is not None:
+                cluster.disconnect(sid, namespace)
         elif client.connection.inline:
             self.lifecycle.disconnect(client, SERVER_DISCONNECT, True)
         else:
@@ -138,10 +142,11 @@ class Membership(Emitting):
         wanted = None if rooms is None else tuple(rooms)
         here = [client for client in self.adapter.recipients(namespace, wanted) if client.state is CONNECTED]
         found = ClientList(describe(client) for client in here)
-        if self.cluster is not None:
+        cluster = self.others()
+        if cluster is not None:
             self._refuse_on_loop("fetch_clients")
-            self.cluster.start()
-            others = self.cluster.census.fetch(namespace, wanted, timeout)
+            cluster.start()
+            others = cluster.census.fetch(namespace, wanted, timeout)
             found += others
             found.silent = others.silent
         return found
@@ -153,10 +158,11 @@ class Membership(Emitting):
         wanted = None if rooms is None else tuple(rooms)
         members = self.adapter.recipients(namespace, wanted)
         count = sum(client.state is CONNECTED for client in members)
-        if self.cluster is not None:
+        cluster = self.others()
+        if cluster is not None:
             self._refuse_on_loop("count_clients")
-            self.cluster.start()
-            count += self.cluster.census.count(namespace, wanted, timeout)
+            cluster.start()
+            count += cluster.census.count(namespace, wanted, timeout)
         return count
 
     def move_clients(
@@ -181,8 +187,9 @@ class Membership(Emitting):
             else:
                 with suppress(NotConnectedError):  # it has just left
                     getattr(self, change)(client.sid, room, namespace, everywhere=False)
-        if self.cluster is not None:
-            self.cluster.move(namespace, wanted, change, room)
+        cluster = self.others()
+        if cluster is not None:
+            cluster.move(namespace, wanted, change, room)
 
     def _refuse_on_loop(self, name: str) -> None:
         if self.hub.is_here:

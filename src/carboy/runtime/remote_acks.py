@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from carboy.runtime.acks import NOBODY, TIMED_OUT, Answered, Lost
+from carboy.runtime.deadlines import Deadline, Deadlines
 from carboy.runtime.log import Log
 
 MAX_WAITING = 10_000
@@ -24,7 +25,7 @@ class _Asked:
     answered: Answered
     lost: Lost
     awaited: set[str] | None  # who may still have a recipient, if all are known
-    timer: threading.Timer | None
+    deadline: Deadline | None = None
     is_answered: bool = False
 
 
@@ -40,6 +41,7 @@ class RemoteAcks:
         self._on_loop = on_loop
         self._log = log
         self._lock = threading.Lock()
+        self._deadlines = Deadlines(log)
         self._waiting: dict[int, _Asked] = {}
 
     def add(
@@ -61,14 +63,12 @@ class RemoteAcks:
             awaited: the nodes that may have a recipient; None if not all of them are known.
             timeout: seconds, None for no limit.
         """
-        timer = None if timeout is None else threading.Timer(timeout, self.give_up, (number,))
-        asked = _Asked(event, answered, lost, None if awaited is None else set(awaited), timer)
+        asked = _Asked(event, answered, lost, None if awaited is None else set(awaited))
         with self._lock:
             self._waiting[number] = asked
             oldest = next(iter(self._waiting)) if len(self._waiting) > MAX_WAITING else None
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
+        if timeout is not None:
+            asked.deadline = self._deadlines.set(timeout, self.give_up, number)
         if oldest is not None:
             self._drop(oldest)
         if awaited is not None and not awaited:
@@ -131,7 +131,7 @@ class RemoteAcks:
             asked = self._waiting.pop(number, None)
         if asked is None:
             return
-        if asked.timer is not None:
-            asked.timer.cancel()
+        if asked.deadline is not None:
+            asked.deadline.cancel()
         if not asked.is_answered:
             self._on_loop(asked.lost, None, why)

@@ -141,7 +141,7 @@ check("call gives up at once when the client's connection breaks", async () => {
 });
 
 check("call refuses to ask everybody", async () => {
-  expect(await ack(await connect(), "call nobody"), ["Cannot use call() to broadcast."]);
+  expect(await ack(await connect(), "call nobody"), ["Cannot use call() to broadcast. Name the client that is to answer with to="]);
 });
 
 await run();

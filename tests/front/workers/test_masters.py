@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import socket
 import sys
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from carboy.front.workers.masters import Master, master_of_asgi, master_of_wsgi, start_time
+from carboy.front.workers.masters import (
+    Master,
+    master_of_asgi,
+    master_of_lifespan,
+    master_of_worker,
+    master_of_wsgi,
+    start_time,
+)
 
 
 @pytest.fixture
@@ -86,6 +96,44 @@ def test_asgi_process_is_alone_unless_multiprocessing_started_it(monkeypatch: py
     assert master_of_asgi({}, 0) is not None
 
 
+def test_worker_of_gunicorn_is_known_before_its_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who handles its signals; the master, and what a worker forks, are no workers."""
+    gthread = pytest.importorskip("gunicorn.workers.gthread")
+    worker = gthread.ThreadWorker.__new__(gthread.ThreadWorker)
+    handlers: list[Callable[..., None]] = [worker.handle_exit, print]
+    monkeypatch.setattr(signal, "getsignal", lambda number: handlers[0])
+    worker.ppid = os.getppid()
+    assert master_of_worker(3) == Master(os.getppid(), "gunicorn 3")
+    worker.ppid = os.getpid()
+    assert master_of_worker(3) is None
+    worker.ppid = os.getppid()
+    del handlers[0]
+    assert master_of_worker(3) is None
+
+
+def test_worker_of_uvicorn_is_known_by_the_socket_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the first request, which comes later; nothing is known without a socket."""
+    child_of(monkeypatch, 77)
+    assert master_of_lifespan(0) is None
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = SimpleNamespace(_kwargs={"sockets": [listener]})
+        monkeypatch.setattr(multiprocessing, "current_process", lambda: process)
+        master = master_of_lifespan(0)
+        assert master is not None
+        assert master == master_of_asgi({"server": listener.getsockname()}, 0)
+        process._kwargs["sockets"] = [listener, listener]
+        assert master_of_lifespan(0) is None
+    with socket.socket(socket.AF_UNIX) as nameless:
+        process._kwargs["sockets"] = [nameless]
+        assert master_of_lifespan(0) == master_of_asgi({"server": None}, 0)
+
+
+@pytest.mark.usefixtures("gunicorn")
+def test_asgi_worker_of_gunicorn_is_known_at_its_start() -> None:
+    """It needs no address, since its parent is the master for sure."""
+    assert master_of_lifespan(0) == Master(os.getppid(), "gunicorn 0")
+
+
 def test_nobody_has_a_master_where_workers_cannot_find_one_another(
     monkeypatch: pytest.MonkeyPatch, gunicorn: None
 ) -> None:
@@ -93,6 +141,8 @@ def test_nobody_has_a_master_where_workers_cannot_find_one_another(
     monkeypatch.setattr("carboy.front.workers.masters.SUPPORTED", False)
     assert master_of_wsgi({"SERVER_SOFTWARE": "gunicorn/25.0"}, 0) is None
     assert master_of_asgi({}, 0) is None
+    assert master_of_lifespan(0) is None
+    assert master_of_worker(0) is None
 
 
 def test_start_time_tells_a_process_from_a_later_one_of_its_id() -> None:

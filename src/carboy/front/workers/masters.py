@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from carboy.front.gunicorn_worker import find_worker, is_served_by_threads
+
 SUPPORTED = hasattr(socket, "AF_UNIX") and hasattr(os, "getppid") and hasattr(os, "getuid")
 """Whether the system has what workers need to find one another."""
 
@@ -74,6 +76,36 @@ def master_of_asgi(scope: Mapping[str, Any], number: int) -> Master | None:
         return None
     host, port = scope.get("server") or ("", None)
     return Master(parent.pid, f"asgi {port or host} {number}")
+
+
+def master_of_worker(number: int) -> Master | None:
+    """Returns the master of a process that a WSGI server has not brought a request yet, where it is known.
+
+    The master itself, which may load the application too, is none of its workers, nor is what a worker forks.
+
+    Args:
+        number: which of the Socket.IO servers of the process it is for.
+    """
+    worker = find_worker() if SUPPORTED else None
+    if worker is None or worker.ppid != os.getppid() or not is_served_by_threads(worker):
+        return None
+    return Master(worker.ppid, f"gunicorn {number}")
+
+
+def master_of_lifespan(number: int) -> Master | None:
+    """Returns the master of a process to which an ASGI server brings no scope with an address yet.
+
+    uvicorn gives its workers the socket that they share; elsewhere the first request tells.
+
+    Args:
+        number: which of the Socket.IO servers of the process it is for.
+    """
+    given = getattr(multiprocessing.current_process(), "_kwargs", {}).get("sockets")
+    listener = given[0] if isinstance(given, list) and len(given) == 1 else None
+    if not isinstance(listener, socket.socket):
+        return master_of_asgi({}, number) if _is_gunicorn() else None
+    name = listener.getsockname()
+    return master_of_asgi({"server": name[:2]} if isinstance(name, tuple) else {}, number)
 
 
 def start_time(process: int) -> str:
