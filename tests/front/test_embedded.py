@@ -279,9 +279,10 @@ def test_server_runs_beside_a_loop_that_runs_already() -> None:
 
 
 SCRIPT = """
-    import asyncio, sys, time
+    import asyncio, logging, sys, time
     sys.path[:0] = {paths!r}
     import serving
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # a busy machine makes callbacks slow
     from carboy.front.embedded import EmbeddedServer
     def application(environ, start_response):
         print("entered", flush=True)
