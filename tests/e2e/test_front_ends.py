@@ -76,7 +76,8 @@ FRONT_ENDS = [
     FrontEnd("flask --app app run --port {port} --cert {certificate} --key {key}", ALL, "flask"),
     FrontEnd("waitress-serve --listen=127.0.0.1:{port} app:app", POLLING, "waitress"),
     FrontEnd(
-        "uwsgi --master --processes 2 --threads 4 --die-on-term --http-socket 127.0.0.1:{port} -w app:app",
+        "uwsgi --master --processes 2 --threads 4 --die-on-term --worker-reload-mercy 5"
+        " --http-socket 127.0.0.1:{port} -w app:app",
         POLLING,
         "pyuwsgi",
     ),
