@@ -35,6 +35,16 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def stands_still(group: int) -> bool:
+    """Tell whether no thread of a process group runs, as far as the system tells."""
+    for status in Path("/proc").glob("[0-9]*/task/*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            state, _, of_group = status.read_text().rpartition(")")[2].split()[:3]
+            if int(of_group) == group and state not in "TtZX":
+                return False
+    return True
+
+
 class Broker:
     """A broker; subclasses tell how it is run.
 
@@ -110,9 +120,11 @@ class Broker:
             return False
 
     def signal(self, number: int) -> None:
-        """Send a signal to the broker and all that it has started."""
+        """Send a signal to the broker and all that it has started; after SIGSTOP they do stand still."""
         assert self.process is not None
         os.killpg(self.process.pid, number)
+        while number == signal.SIGSTOP and not stands_still(self.process.pid):
+            time.sleep(0.001)
 
     def stop(self) -> None:
         """End it at once, without a goodbye to its clients."""
