@@ -29,6 +29,8 @@ WARM_UP = 0.15
 """Share of the time after which memory counts."""
 REST = 15.0
 """Seconds in which the server has to let go of the last clients; longer than a heartbeat."""
+UNHEARD = 31.0
+"""Seconds for which the server keeps the session of a polling client that does not hear of its end."""
 THREADS_REST = 75.0
 """Seconds after which handler threads without work have ended."""
 OURS = ("carboy.", "flask_socketio.", "picows.")
@@ -90,7 +92,7 @@ def rested(port: int, threads: int | None = None) -> dict[str, Any]:
     while (figures["clients"] or figures["threads"] > (threads or 1000)) and time.monotonic() < deadline:
         time.sleep(0.5)
         figures = ask(port, "?objects=1")
-    time.sleep(0.5)  # sockets that were aborted
+    time.sleep(0.5 if threads is None else UNHEARD)  # half a second for sockets that were aborted
     return ask(port, "?objects=1")
 
 
