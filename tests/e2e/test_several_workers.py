@@ -103,6 +103,16 @@ CHANGES = {
 }
 
 
+async def logged(server: servers.Server, words: str, times: int) -> None:
+    """Wait until the log of a server has some words so many times."""
+
+    async def appear() -> None:
+        while server.log().count(words) < times:  # noqa: ASYNC110 (another process writes it)
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(appear(), crowd.SECONDS)
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_clients_are_one_crowd_behind_a_change_of_gunicorns_workers(change: str, meeting: Path) -> None:
     """Those that come afterwards, and those that stayed; at the end nothing is left behind."""
@@ -115,6 +125,9 @@ def test_clients_are_one_crowd_behind_a_change_of_gunicorns_workers(change: str,
         if change == "HUP":
             await crowd.endings(members)
             members = []
+            await logged(server, "Worker exiting", 2)  # an old one that had no client may still take some
+        elif change == "one more":
+            await logged(server, "Booting worker", 3)  # before that, gunicorn's worker hears no signal
         elif change == "one less":
             await asyncio.sleep(1)
             members = [member for member in members if not member.ended.done()]
