@@ -27,6 +27,18 @@ def paused_world(make_world: Callable[..., Any], **options: Any) -> Any:
     return world
 
 
+def paused_client(make_world: Callable[..., Any]) -> tuple[Any, Any]:
+    """Makes such a world with a client that is not read: one of its events is handled, and four wait."""
+    world = paused_world(make_world)
+    peer = world.peer()
+    peer.join()
+    for number in range(5):
+        peer.emit("wait", number)
+    world.until(lambda: peer.connection.started == 1)
+    assert not peer.wire.reading
+    return world, peer
+
+
 def test_client_that_is_too_fast_is_not_read(make_world: Callable[..., Any]) -> None:
     """At the bound reading stops; at half of it it goes on; nothing is lost and the order stays."""
     world = paused_world(make_world)
@@ -135,13 +147,7 @@ def test_coroutines_hold_back_their_client_as_well(
 
 def test_timeout_stands_still_while_a_client_is_not_read(make_world: Callable[..., Any]) -> None:
     """A client whose pong is not read is pinged, and not given up; afterwards its time goes on."""
-    world = paused_world(make_world)
-    peer = world.peer()
-    peer.join()
-    for number in range(5):
-        peer.emit("wait", number)
-    world.until(lambda: peer.connection.started == 1)
-    assert not peer.wire.reading
+    world, peer = paused_client(make_world)
     world.advance(26)
     world.advance(26)
     world.advance(26)
@@ -239,13 +245,7 @@ def test_bound_is_the_single_one_again_when_nobody_waits_for_the_client(
 
 def test_paused_client_that_is_gone_is_not_read_again(make_world: Callable[..., Any]) -> None:
     """Its events that wait are run, and then nothing is left; only the answer to the close is read."""
-    world = paused_world(make_world)
-    peer = world.peer()
-    peer.join()
-    for number in range(5):
-        peer.emit("wait", number)
-    world.until(lambda: peer.connection.started == 1)
-    assert not peer.wire.reading
+    world, peer = paused_client(make_world)
     peer.connection.close(SessionInput.SERVER_CLOSED, 1000)
     assert peer.wire.reading
     assert peer.wire.closed == 1000

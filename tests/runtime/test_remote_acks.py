@@ -27,7 +27,6 @@ class Waiting:
         nodes = None if awaited is None else frozenset(awaited)
         self.acks.add(
             number,
-            "e",
             lambda client, arguments: self.news.append((number, arguments)),
             lambda client, why: self.news.append((number, why)),
             nodes,

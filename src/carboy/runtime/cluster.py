@@ -111,7 +111,7 @@ class Cluster:
         message = self._event(event, arguments, namespace, rooms, skip, callback)
         message["census"] = self.bus.complete
         awaited = self.bus.nodes() if self.bus.complete else None
-        self.acks.add(number, event, answered, lost, awaited, timeout)
+        self.acks.add(number, answered, lost, awaited, timeout)
         self._publish(message)
         return number
 

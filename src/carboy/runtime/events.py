@@ -8,7 +8,7 @@ from typing import Any
 from carboy.exceptions import ArgumentsError, LimitError
 from carboy.runtime.acks import answer_ack
 from carboy.runtime.client import Client
-from carboy.runtime.handlers import Handler, Handlers
+from carboy.runtime.handlers import Handlers
 from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
 from carboy.runtime.log import Log
@@ -46,13 +46,8 @@ class Events:
         found = self._handlers.find(client.namespace, event)
         if found is not None:
             handler, named = found
-            self.start(client, handler, number, event, tuple(data if named else data[1:]))
-
-    def start(
-        self, client: Client, handler: Handler, number: int | None, event: str, arguments: tuple[Any, ...]
-    ) -> None:
-        """Runs the handler that was found for an event."""
-        self._jobs.start(client, handler, event, arguments, self.answer, (number, event))
+            arguments = tuple(data if named else data[1:])
+            self._jobs.start(client, handler, event, arguments, self.answer, (number, event))
 
     def receive_ack(self, client: Client, number: int | None, arguments: list[Any]) -> None:
         """Takes an acknowledgement; it never queues behind handlers."""

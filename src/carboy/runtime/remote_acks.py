@@ -21,7 +21,6 @@ MAX_WAITING = 10_000
 
 @dataclass
 class _Asked:
-    event: str
     answered: Answered
     lost: Lost
     awaited: set[str] | None  # who may still have a recipient, if all are known
@@ -47,7 +46,6 @@ class RemoteAcks:
     def add(
         self,
         number: int,
-        event: str,
         answered: Answered,
         lost: Lost,
         awaited: frozenset[str] | None,
@@ -57,13 +55,12 @@ class RemoteAcks:
 
         Args:
             number: under which the answers come.
-            event: the name of the event, for the log.
             answered: called with None and the arguments for each answer.
             lost: called once with None and the reason if there is none.
             awaited: the nodes that may have a recipient; None if not all of them are known.
             timeout: seconds, None for no limit.
         """
-        asked = _Asked(event, answered, lost, None if awaited is None else set(awaited))
+        asked = _Asked(answered, lost, None if awaited is None else set(awaited))
         with self._lock:
             self._waiting[number] = asked
             oldest = next(iter(self._waiting)) if len(self._waiting) > MAX_WAITING else None
