@@ -20,8 +20,10 @@ LARGE = 8_000_000
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """Answer with much, or read a body slowly."""
-    if environ["PATH_INFO"] in {"/slow", "/quick"}:
+    """Answer with much, with little without the body, or read a body slowly."""
+    if environ["PATH_INFO"] == "/early":
+        body = b"as you like"
+    elif environ["PATH_INFO"] in {"/slow", "/quick"}:
         time.sleep(3 * PATIENCE if environ["PATH_INFO"] == "/slow" else 0)
         body = b"%d" % len(environ["wsgi.input"].read())
     else:
@@ -69,6 +71,51 @@ def test_connection_on_which_nothing_comes_is_closed_without_a_word(
     with hasty.client() as client:
         assert client.closed()
     assert caplog.messages == []
+
+
+@pytest.fixture(scope="module")
+def brief() -> Iterator[serving.Site]:
+    """A server that waits a fifth of a second for a further request, and long for one that has begun."""
+    options = {"timeout_keep_alive": PATIENCE}
+    with serving.serve(application=application, options=options) as running:
+        yield running
+
+
+@pytest.mark.parametrize("target", ["/quick", "/socket.io/?EIO=4&transport=polling"])
+def test_connection_on_which_nothing_more_comes_is_closed_without_a_word(
+    brief: serving.Site, caplog: pytest.LogCaptureFixture, target: str
+) -> None:
+    """Not before its time, whatever answered the request."""
+    with brief.client() as client:
+        assert client.request("GET", target).status == 200
+        began = time.monotonic()
+        assert client.closed()
+        assert PATIENCE * 0.9 < time.monotonic() - began < 5
+    assert caplog.messages == []
+
+
+def test_request_that_has_begun_in_time_may_take_longer(brief: serving.Site) -> None:
+    """The time of an idle connection ends with the first byte, also on one that was idle before."""
+    with brief.client() as client:
+        for _ in range(2):
+            client.send(b"GET /qu")
+            time.sleep(2 * PATIENCE)
+            client.send(b"ick HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.finish().status == 200
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_body_of_a_request_that_is_answered_already_has_its_time(brief: serving.Site, goes_on: bool) -> None:
+    """The connection is idle when the rest has come, and closed when nothing comes after it."""
+    with brief.client() as client:
+        client.send(HEAD % (b"/early", 10) + b"12345")
+        assert client.finish().status == 200
+        time.sleep(2 * PATIENCE)
+        client.send(b"67890")
+        time.sleep(PATIENCE / 4)
+        if goes_on:
+            assert client.request("GET", "/quick").status == 200
+        assert client.closed()
 
 
 @pytest.mark.parametrize(

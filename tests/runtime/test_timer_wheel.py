@@ -91,6 +91,18 @@ def test_moved_item_is_called_at_its_new_time_only(wheel: TimerWheel) -> None:
     assert item.calls == [2.6]
 
 
+def test_wheel_tells_whether_an_item_comes_in_time(wheel: TimerWheel) -> None:
+    """Within the tick in which it would be put, or before; an item that is on no wheel does not come."""
+    item = Item()
+    assert not wheel.comes(item, 9.0)
+    wheel.schedule(item, 2.0)
+    assert wheel.comes(item, 2.0)
+    assert wheel.comes(item, 9.0)
+    assert not wheel.comes(item, 1.9)
+    wheel.turn(2.03)
+    assert not wheel.comes(item, 9.0)
+
+
 def test_cancelled_item_is_not_called(wheel: TimerWheel) -> None:
     """A cancelled item is off the wheel; to cancel it again, or one that is on none, does nothing."""
     item = Item()

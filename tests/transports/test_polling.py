@@ -256,6 +256,18 @@ def test_post_is_answered_when_the_client_is_read_again() -> None:
     polled(test, max_queued_events=1)
 
 
+def test_post_that_brings_too_many_events_and_the_close_is_answered() -> None:
+    """The session is over before the answer is held back: there is nothing that it could wait for."""
+
+    async def test(poller: Poller, seen: list) -> None:
+        waiting = poller.begin(poller.poll())
+        await settle()
+        assert (await poller.post(b'42["tell",1]\x1e42["tell",2]\x1e1')).body == b"ok"
+        assert (await waiting).body == b"6"
+
+    polled(test, max_queued_events=1)
+
+
 @pytest.mark.parametrize("end", ["close", "release"])
 def test_post_that_is_held_back_is_answered_at_the_end(end: str) -> None:
     """A close or an upgrade does not leave it hanging."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from carboy.transports.rewriting import AnsweredError, Reply, needs_rewriting, rewrite
+from carboy.transports.rewriting import AnsweredError, Reply, is_looked_at, rewrite
 
 HANDSHAKE = {"QUERY_STRING": "EIO=4&transport=polling"}
 
@@ -72,4 +72,4 @@ def test_answer_that_would_break_the_head_is_a_failure(value: str) -> None:
 )
 def test_only_what_is_looked_at_is_rewritten(environ: dict[str, Any], needed: bool) -> None:
     """Handshakes, which handlers see; and the requests of pages, whose origin is checked."""
-    assert needs_rewriting(environ) is needed
+    assert is_looked_at(environ) is needed

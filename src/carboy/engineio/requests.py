@@ -61,13 +61,13 @@ def parse_query(query_string: str, *, max_length: int = MAX_QUERY_LENGTH) -> Que
         name, _, value = field.partition("=")
         name = unquote_plus(name) if "%" in name else name
         if name in _NAMES:
-            values.setdefault(name, unquote_plus(value))
+            values.setdefault(name, unquote_plus(value) if "%" in value or "+" in value else value)
     return Query(
-        transport=values.get("transport", ""),
-        sid=values.get("sid") or None,  # an empty one is a handshake (Node behaviour)
-        version=values.get("EIO", ""),
-        jsonp=_index(values.get("j")),
-        base64=values.get("b64", "") not in ("", "0", "false"),
+        values.get("transport", ""),
+        values.get("sid") or None,  # an empty one is a handshake (Node behaviour)
+        values.get("EIO", ""),
+        _index(values["j"]) if "j" in values else None,
+        values.get("b64", "") not in ("", "0", "false"),
     )
 
 
@@ -178,9 +178,7 @@ def _has_token(environ: Mapping[str, Any], header: str, token: str) -> bool:
     return token in (item.strip() for item in value.lower().split(","))
 
 
-def _index(text: str | None) -> int | None:
-    if text is None:
-        return None
+def _index(text: str) -> int:
     if not _INDEX.fullmatch(text):
         raise _bad_request()
     return int(text)

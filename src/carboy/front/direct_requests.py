@@ -71,16 +71,31 @@ class DirectProtocol(HttpToolsProtocol):
             scheme=self.scheme, server=self.server, client=self.client, root_path=self.root_path
         )
 
+    def on_message_begin(self) -> None:
+        """Begins a request; uvicorn would make its scope here."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
     def on_headers_complete(self) -> None:
         """Takes the fast path, where there is one for the request."""
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
         ours = self._may_be_direct and self.url.startswith(self._path)
         environ = self._environ() if ours else None
         if environ is None or not is_ordinary(environ, self._limit):
+            self._make_scope()
             super().on_headers_complete()
         else:
             self._take(DirectRequest(self, self._endpoint, self._server.log, environ))
         if self.watches:
             self.flow.resume_reading()
+
+    def _make_scope(self) -> None:
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers += headers  # the list that the scope has
 
     def _take(self, request: DirectRequest) -> None:
         before, self.cycle = self.cycle, request

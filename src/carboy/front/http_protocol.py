@@ -50,7 +50,7 @@ class HTTPProtocol(DirectProtocol):
 
     parser: Any  # uvicorn's type has the None of a connection that is gone
     due_tick = -1
-    _read_by: float | None = None  # when the request, or the first one, has to be complete
+    _read_by: float | None = None  # when the request has to be complete, or one has to have begun
     _written_by: float | None = None  # when the peer has to have taken something of what waits for it
     _unwritten = 0
     _incomplete = False
@@ -90,7 +90,6 @@ class HTTPProtocol(DirectProtocol):
         """Takes bytes of requests."""
         if self._refused:
             return
-        self._unset_keepalive_if_required()
         self._in_one_read = 0
         self._unparsed += len(data)
         try:
@@ -105,8 +104,6 @@ class HTTPProtocol(DirectProtocol):
                 self._refuse(_Refusal(431, "its head is too large (option max_head_bytes)"))
             elif self._incomplete:
                 self._await_rest(len(data))
-            else:
-                self._read_by = None
 
     def connection_lost(self, error: Exception | None) -> None:
         """Takes note that the connection is gone; every request on it is told."""
@@ -144,8 +141,12 @@ class HTTPProtocol(DirectProtocol):
             return
         if len(self.headers) >= MAX_HEADERS:
             raise _Refusal(431, f"it has more than {MAX_HEADERS} headers")
-        self._hosts += name.lower() == b"host"
-        super().on_header(name, value.strip())
+        name = name.lower()
+        self._hosts += name == b"host"
+        if name == b"expect":
+            super().on_header(name, value.strip())
+        else:  # of which uvicorn takes the same note
+            self.headers.append((name, value.strip()))
 
     def on_headers_complete(self) -> None:
         """Hands the request to the application, if it is one of a version that is spoken here."""
@@ -168,23 +169,26 @@ class HTTPProtocol(DirectProtocol):
     def on_message_complete(self) -> None:
         """Ends a request."""
         self._incomplete = False
+        self._read_by = None
         self._unparsed = 0
+        if self.cycle is not None and self.cycle.response_complete:  # it was answered before its end
+            self._await_next()
         super().on_message_complete()
 
     # What uvicorn calls
 
     def on_response_complete(self) -> None:
-        """Goes on to the next request, or to the end."""
-        if self.pipeline:
-            self._running = self.pipeline[-1][0]
-        super().on_response_complete()
+        """Goes on to the next request, or to the end; uvicorn would start a timer for each."""
         if self.transport.is_closing():
+            self.server_state.total_requests += 1
             self._await_writing()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Closes a connection on which no further request came."""
-        super().timeout_keep_alive_handler()
-        self._await_writing()
+        elif self.pipeline:
+            self._running = self.pipeline[-1][0]
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+            self._await_next()
 
     def _should_upgrade(self) -> bool:
         """Returns whether a websocket is among what the peer would rather speak; HTTP/1.0 cannot say so."""
@@ -263,8 +267,15 @@ class HTTPProtocol(DirectProtocol):
             self.transport.abort()
         elif self._incomplete:
             self._refuse(_Refusal(408, "it does not arrive (option request_timeout)"))
-        else:  # nothing has come at all, as browsers do it when they expect to need a connection
+        else:  # nothing has come at all, or no further request
             self.transport.close()
+            self._await_writing()
+
+    def _await_next(self) -> None:
+        """Gives another request its time to begin."""
+        if not self._incomplete and not self._refused:
+            self._read_by = self._hub.now() + self.timeout_keep_alive
+            self._schedule()
 
     def _await_rest(self, size: int) -> None:
         """Gives an incomplete request its time, and a little more with each part that comes."""
@@ -280,11 +291,14 @@ class HTTPProtocol(DirectProtocol):
         self._schedule()
 
     def _next_deadline(self) -> float | None:
-        return min((when for when in (self._read_by, self._written_by) if when is not None), default=None)
+        if self._read_by is None or self._written_by is None:
+            return self._written_by if self._read_by is None else self._read_by
+        return min(self._read_by, self._written_by)
 
     def _schedule(self) -> None:
+        """Sees to it that `expire` is called in time; it looks again, so it may be called too early."""
         deadline = self._next_deadline()
-        if deadline is not None and not self._is_lost:
+        if deadline is not None and not self._is_lost and not self._hub.timers.comes(self, deadline):
             self._hub.schedule(self, deadline)
 
 

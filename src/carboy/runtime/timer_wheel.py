@@ -52,6 +52,10 @@ class TimerWheel:
         else:
             bucket.add(item)
 
+    def comes(self, item: Timed, when: float) -> bool:
+        """Tells whether an item is called at `when` (seconds) or before, as it stands."""
+        return 0 <= item.due_tick <= int(when / self._tick) + 1
+
     def cancel(self, item: Timed) -> None:
         """Takes an item off the wheel; one that is on none is left alone."""
         if item.due_tick >= 0:

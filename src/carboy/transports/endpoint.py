@@ -31,7 +31,7 @@ from carboy.transports.exchange import Exchange, payload_of, wait_for
 from carboy.transports.other_worker import OtherWorker
 from carboy.transports.polling import PollingTransport
 from carboy.transports.replies import HTML, JSON, NO_STORE, payload_reply
-from carboy.transports.rewriting import AnsweredError, Middleware, Reply, rewrite
+from carboy.transports.rewriting import AnsweredError, Middleware, Reply, is_looked_at, rewrite
 from carboy.transports.websocket import WebSocket
 
 TICK = 0.01
@@ -80,7 +80,8 @@ class Endpoint:
         """
         allowed = False
         try:
-            await self._look_at(environ)
+            if is_looked_at(environ):
+                await self._look_at(environ)
             allowed = True
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 return Reply(
@@ -199,9 +200,8 @@ class Endpoint:
         except PacketError as error:
             connection.violate(error)
             raise
-        posted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        transport.post(payload, lambda: posted.set_result(None))
-        if not posted.done():
+        posted = transport.post(payload)
+        if posted is not None:
             await posted
 
     # Websockets
@@ -233,7 +233,8 @@ class Endpoint:
         Raises:
             RequestError: if it is refused.
         """
-        await self._look_at(environ)
+        if is_looked_at(environ):
+            await self._look_at(environ)
         return self._check(environ, "websocket", upgrade=True)[1]
 
     def admit_relayed(self, environ: dict[str, Any]) -> Connection:

@@ -6,6 +6,7 @@ Everything happens in the loop's thread.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from carboy.engineio.packets import CLOSE_PACKET
@@ -38,7 +39,7 @@ class PollingTransport:
         self._max_packets = max_packets
         self._answer: Answer | None = None
         self._posting = False
-        self._posted: Callable[[], None] | None = None
+        self._posted: asyncio.Future[None] | None = None
 
     # Requests
 
@@ -77,12 +78,14 @@ class PollingTransport:
         """Takes note that a POST has its answer."""
         self._posting = False
 
-    def post(self, body: bytes, posted: Callable[[], None]) -> None:
+    def post(self, body: bytes) -> asyncio.Future[None] | None:
         """Takes the body of a POST.
 
         Args:
             body: the payload.
-            posted: called once when the answer may go out; not at once while the client is not to be read.
+
+        Returns:
+            None if the answer may go out; while the client is not to be read, what is done when it may.
 
         Raises:
             RemoteError: if it breaks the rules; the session is over.
@@ -102,10 +105,9 @@ class PollingTransport:
                 connection.receive_text(packet)
         if connection.failure is not None:
             raise connection.failure
-        if connection.paused:
-            self._posted = posted
-        else:
-            posted()
+        if connection.paused and not connection.session.closed:
+            self._posted = asyncio.get_running_loop().create_future()
+        return self._posted
 
     def _overlap(self, what: str) -> None:
         error = PacketError(what)
@@ -149,8 +151,8 @@ class PollingTransport:
     def resume_reading(self) -> None:
         """Lets the POST return whose answer was held back."""
         posted, self._posted = self._posted, None
-        if posted is not None:
-            posted()
+        if posted is not None and not posted.done():
+            posted.set_result(None)
 
     def _respond(self, messages: list[Message]) -> None:
         connection = self._connection

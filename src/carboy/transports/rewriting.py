@@ -67,7 +67,7 @@ class Middleware(Protocol):
         """Returns what the environment becomes, or the reply of a middleware that answers itself."""
 
 
-def needs_rewriting(environ: dict[str, Any]) -> bool:
+def is_looked_at(environ: dict[str, Any]) -> bool:
     """Returns whether anybody looks at the environment: a new session, or the check of an origin."""
     return "HTTP_ORIGIN" in environ or "sid=" not in environ.get("QUERY_STRING", "")
 
@@ -82,7 +82,7 @@ async def rewrite(middleware: Middleware | None, environ: dict[str, Any]) -> Non
     Raises:
         AnsweredError: if a middleware answers the request itself.
     """
-    if middleware is None or not needs_rewriting(environ):
+    if middleware is None:
         return
     if middleware.wraps:
         loop = asyncio.get_running_loop()
