@@ -231,7 +231,7 @@ class DirectRequest:
         """Lets the endpoint answer, if it is its turn: at once, where nothing has to wait."""
         if self._has_turn and not self._begun:
             self._begun = True
-            EagerRun(self._serve(), self._finish, self._carrier.tasks)
+            EagerRun(self._endpoint.serve(self._environ, self), self._finish, self._carrier.tasks)
 
     @property
     def response_started(self) -> bool:
@@ -260,17 +260,18 @@ class DirectRequest:
 
     # The answer
 
-    async def _serve(self) -> Reply:
-        reply = await self._endpoint.serve(self._environ, self)
-        if self._carrier.flow.write_paused:  # the peer asks and asks, and does not read
-            await self._carrier.flow.drain()
-        return reply
-
     def _finish(self, reply: Reply, error: BaseException | None) -> None:
         if error is not None:
             self._log.exception("A request could not be answered", error=error)
             reply = Reply(500, [("Content-Type", "text/plain; charset=utf-8")], b"Internal Server Error")
             self.keep_alive = False
+        if self._carrier.flow.write_paused:  # the peer asks and asks, and does not read
+            drained = self._carrier.flow.drain()
+            EagerRun(drained, lambda *_: self._write(reply), self._carrier.tasks)
+        else:
+            self._write(reply)
+
+    def _write(self, reply: Reply) -> None:
         self.response_complete = True
         carrier, transport = self._carrier, self._carrier.transport
         carrier.watches = False

@@ -22,7 +22,7 @@ from carboy.engineio.requests import (
     is_websocket_upgrade,
     parse_query,
 )
-from carboy.exceptions import LimitError, PacketError, RemoteError, RequestError
+from carboy.exceptions import LimitError, RemoteError, RequestError
 from carboy.runtime.connection import Connection
 from carboy.runtime.message import Message
 from carboy.runtime.server import Server
@@ -173,11 +173,14 @@ class Endpoint:
             return Reply(400, [NO_STORE])
         try:
             body = await exchange.read(self._server.config.max_http_buffer_size)
-            await self._take_post(environ, query, connection, transport, body)
+            posted = transport.post(payload_of(environ, query.jsonp, body))
+            if posted is not None:
+                await posted
         except LimitError as error:
             self._server.log.rarely(error.option, "Refusing a request from %s: %s", connection.address, error)
             return Reply(413, [NO_STORE])
-        except RemoteError:
+        except RemoteError as error:
+            connection.violate(error)
             return Reply(400, [NO_STORE])
         except ConnectionError:
             connection.transport_lost(transport, "transport error")
@@ -185,24 +188,6 @@ class Endpoint:
         finally:
             transport.end_post()
         return Reply(200, [HTML, NO_STORE], b"ok")
-
-    async def _take_post(
-        self,
-        environ: dict[str, Any],
-        query: Query,
-        connection: Connection,
-        transport: PollingTransport,
-        body: bytes,
-    ) -> None:
-        """Takes a body, and returns when its POST may be answered."""
-        try:
-            payload = payload_of(environ, query.jsonp, body)
-        except PacketError as error:
-            connection.violate(error)
-            raise
-        posted = transport.post(payload)
-        if posted is not None:
-            await posted
 
     # Websockets
 
