@@ -124,8 +124,8 @@ class OriginPolicy:
             origin: the Origin header.
             environ: the WSGI environment of the request.
         """
-        shown = ascii(origin[:200])
-        own = ascii(" or ".join(sorted(same_origins(environ)))[:200])
+        shown = _show(origin)
+        own = _show(" or ".join(sorted(same_origins(environ))))
         forwarded = any(name.startswith(("HTTP_X_FORWARDED_", "HTTP_FORWARDED")) for name in environ)
         where = "The request came through a proxy" if forwarded else "If there is a proxy before the server"
         return (
@@ -133,6 +133,11 @@ class OriginPolicy:
             f" cors_allowed_origins. {where}: let ProxyFix tell the server its public address, put on after"
             " SocketIO(app) or init_app(app): app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)"
         )
+
+
+def _show(text: str) -> str:
+    """Returns what a peer sent for a line of the log: in quotes, printable, 200 characters at most."""
+    return f"'{ascii(text[:200])[1:-1][:200]}'"
 
 
 def _is_same_origin(origin: str, environ: Environ) -> bool:
