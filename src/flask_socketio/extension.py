@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from carboy.config import Config, warn_application
+from carboy.exceptions import ConfigurationError
 from carboy.front.asgi import ASGIApplication
 from carboy.front.green_threads import refuse_green_threads
 from carboy.front.uwsgi_options import refuse_uwsgi_without_threads
@@ -88,8 +89,10 @@ class SocketIO(Registration, Clients):
                 `async_mode` (taken: no green threads are needed).
 
         Raises:
-            ValueError: if an option has a value that cannot work.
+            ValueError: if an option has a value that cannot work, or `app` is no Flask application.
         """
+        if app is not None and not hasattr(app, "extensions"):
+            raise ConfigurationError(f"SocketIO(app) and init_app(app) take a Flask application, not {app!r}")
         self.server_options.update(kwargs)
         options = Options.read(self.server_options, app)
         runtime = Server(Config.from_options(options.server))

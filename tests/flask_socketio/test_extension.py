@@ -78,6 +78,13 @@ def test_value_that_cannot_work_is_a_value_error(app, make):
         make(app)
 
 
+@pytest.mark.parametrize("other", [__name__, Flask(__name__).wsgi_app], ids=["a name", "a callable"])
+def test_what_is_no_application_is_told(other):
+    """With what has to be written instead."""
+    with pytest.raises(ValueError, match="take a Flask application, not"):
+        SocketIO(other)
+
+
 def test_queue_without_an_application_makes_a_server_that_only_emits():
     """As a worker process does; nothing is connected before the first emit."""
     socketio = SocketIO(message_queue="redis://")

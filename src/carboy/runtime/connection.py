@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any, Protocol
 
 from carboy.config import Config
+from carboy.engineio.close_codes import GOING_AWAY, NORMAL_CLOSURE, POLICY_VIOLATION
 from carboy.engineio.packets import MESSAGE, PING_PACKET
 from carboy.engineio.payloads import decode_binary
 from carboy.engineio.session import Session
@@ -28,8 +29,6 @@ MESSAGE_DIGIT, BINARY_MARK = ord("0") + MESSAGE, ord("b")
 
 CLOSE_FALLBACK = 30.0
 """Seconds that a polling client is given to fetch the close packet."""
-
-NORMAL_CLOSURE, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 
 FOREVER = float("inf")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from carboy.engineio.close_codes import GOING_AWAY
 from carboy.engineio.states import SessionInput
-from carboy.runtime.connection import GOING_AWAY
 from carboy.runtime.server import Server
 
 TICK = 0.01

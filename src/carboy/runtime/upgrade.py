@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from carboy.engineio.close_codes import NORMAL_CLOSURE
 from carboy.engineio.packets import PROBE_ANSWER_PACKET
 from carboy.engineio.session import Session
 from carboy.engineio.states import Effect, SessionInput
@@ -14,7 +15,6 @@ from carboy.runtime.hub import Hub
 from carboy.runtime.message import Message
 
 PROBE_ANSWER = Message(PROBE_ANSWER_PACKET)
-NORMAL_CLOSURE = 1000
 
 
 class Upgradable(Protocol):

@@ -11,13 +11,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from carboy.runtime.message import Message
-from carboy.transports.websocket import (
-    CLOSE_TIMEOUT,
+from carboy.engineio.close_codes import (
+    ABNORMAL_CLOSURE,
     INVALID_TEXT,
     MESSAGE_TOO_BIG,
     NORMAL_CLOSURE,
     PROTOCOL_ERROR,
+)
+from carboy.runtime.message import Message
+from carboy.transports.websocket import (
+    CLOSE_TIMEOUT,
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
     Carried,
@@ -31,7 +34,6 @@ Send = Callable[[Event], Awaitable[None]]
 HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
 """Bytes in the queue from which the connection counts its output, and at which it stops, as in asyncio."""
 
-ABNORMAL_CLOSURE = 1006
 FAILURES = frozenset({PROTOCOL_ERROR, INVALID_TEXT, MESSAGE_TOO_BIG})
 
 

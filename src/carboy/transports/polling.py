@@ -17,8 +17,6 @@ from carboy.runtime.message import Message
 
 Answer = Callable[[bytes], None]
 
-POLICY_VIOLATION = 1008
-
 
 class PollingTransport:
     """What carries a session over polling.

@@ -13,6 +13,13 @@ from typing import Any, Protocol
 
 import picows
 
+from carboy.engineio.close_codes import (
+    INVALID_TEXT,
+    MESSAGE_TOO_BIG,
+    NORMAL_CLOSURE,
+    PROTOCOL_ERROR,
+    may_be_sent,
+)
 from carboy.runtime.message import Message
 from carboy.transports.wire import QuietLogger, Wire
 
@@ -30,8 +37,6 @@ SMALL_FRAGMENT = 1024
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that the peer is given to answer a close frame, or to close a connection that failed."""
-
-NORMAL_CLOSURE, PROTOCOL_ERROR, INVALID_TEXT, MESSAGE_TOO_BIG = 1000, 1002, 1007, 1009
 
 TOO_LARGE = "a message is too large"
 
@@ -289,7 +294,7 @@ class WebSocket(picows.WSListener):
 
     def _peer_closes(self, body: bytes) -> None:
         code = int.from_bytes(body[:2], "big") if body else NORMAL_CLOSURE
-        if not _may_be_sent(code):
+        if not may_be_sent(code):
             self.fail(PROTOCOL_ERROR, "a close code that must not be sent")
             return
         self._closing = True
@@ -380,8 +385,3 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _may_be_sent(code: int) -> bool:
-    """Returns whether a close code may stand in a frame (RFC 6455 section 7.4 and its registry)."""
-    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import picows
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from carboy.engineio.close_codes import INTERNAL_ERROR
 from carboy.runtime.log import Log
 
 READ_BUFFER = 2048
@@ -24,8 +25,6 @@ RECEIVE_BUFFER = 208 * 1024
 """Bytes that the system is asked to hold of what a peer sends, on a server whose messages are not larger than
 a few of them. picows doubles its buffer whenever a read fills it, so a flood of small messages, of which the
 system would hold megabytes, made it grow without end, and each read kept the loop for as long."""
-
-INTERNAL_ERROR = 1011
 
 # picows parses a head itself, wants exactly this Connection header and at most 16 KiB; ours is constant, and
 # what the peer sent was checked.

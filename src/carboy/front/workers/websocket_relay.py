@@ -14,14 +14,14 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from carboy.engineio.close_codes import ABNORMAL_CLOSURE, GOING_AWAY
 from carboy.exceptions import RequestError
 from carboy.front.fast_lane import FastLane
 from carboy.front.http_text import response_head
 from carboy.front.workers.conversation import Conversation
 from carboy.front.workers.frames import HANDOVER
-from carboy.runtime.connection import GOING_AWAY
 from carboy.runtime.log import Log
-from carboy.transports.asgi_websocket import ABNORMAL_CLOSURE, Event, Receive, Send
+from carboy.transports.asgi_websocket import Event, Receive, Send
 from carboy.transports.endpoint import Endpoint
 from carboy.transports.other_worker import relayed_fields
 
