@@ -161,15 +161,10 @@ def leave_room(room: Hashable, sid: str | None = None, namespace: str | None = N
         namespace: the namespace, by default the client's.
 
     Raises:
-        ValueError: if there is no client with that `sid`.
         RuntimeError: where no event is being handled, if there is no `sid`.
     """
-    socketio, client, place, own = _client("leave_room", sid, namespace)
-    try:
-        socketio.server.leave_room(client, room, namespace=place)
-    except NotConnectedError:
-        if not own:
-            raise
+    socketio, client, place, _ = _client("leave_room", sid, namespace)
+    socketio.server.leave_room(client, room, namespace=place)
 
 
 def close_room(room: Hashable, namespace: str | None = None) -> None:
@@ -191,21 +186,15 @@ def rooms(sid: str | None = None, namespace: str | None = None) -> list[Hashable
     """Return the rooms of a client, its own among them.
 
     Args:
-        sid: the client, by default the one whose event is being handled, for whom there are none once it has
-            left.
+        sid: the client, by default the one whose event is being handled; there are none of one that is not
+            connected.
         namespace: the namespace, by default the client's.
 
     Raises:
-        ValueError: if there is no client with that `sid`.
         RuntimeError: where no event is being handled, if there is no `sid`.
     """
-    socketio, client, place, own = _client("rooms", sid, namespace)
-    try:
-        found: list[Hashable] = socketio.server.rooms(client, namespace=place)
-    except NotConnectedError:
-        if not own:
-            raise
-        return []
+    socketio, client, place, _ = _client("rooms", sid, namespace)
+    found: list[Hashable] = socketio.server.rooms(client, namespace=place)
     return found
 
 

@@ -6,7 +6,7 @@ Nothing is decided here: every method is a translation. `manager` and `eio` are 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any
 
@@ -42,7 +42,7 @@ class SocketIOServer:
         self._legacy_falsy_to = legacy_falsy_to
         self.async_mode = async_mode
         self.async_handlers = runtime.config.async_handlers
-        self.manager = Manager(runtime)
+        self.manager = Manager(runtime, self.emit)
         self.eio = Engine(runtime, async_mode)
 
     @property
@@ -117,16 +117,17 @@ class SocketIOServer:
         self._runtime.enter_room(sid, room, namespace or "/")
 
     def leave_room(self, sid: str, room: Hashable, namespace: str | None = None) -> None:
-        """Take a client out of a room."""
-        self._runtime.leave_room(sid, room, namespace or "/")
+        """Take a client out of a room; an unknown one is in none."""
+        with suppress(NotConnectedError):
+            self._runtime.leave_room(sid, room, namespace or "/")
 
     def close_room(self, room: Hashable, namespace: str | None = None) -> None:
         """Empty a room."""
         self._runtime.close_room(room, namespace or "/")
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[Hashable]:
-        """Return the rooms of a client, its own first."""
-        return self._runtime.rooms(sid, namespace or "/")
+        """Return the rooms of a client, its own first; none of an unknown one."""
+        return self.manager.get_rooms(sid, namespace or "/")
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Disconnect a client; an unknown one is ignored."""

@@ -1,32 +1,49 @@
-"""What applications read as `socketio.server.manager` and `socketio.server.eio`; it changes nothing."""
+"""What applications reach as `socketio.server.manager` and `socketio.server.eio`, mostly to read."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 from flask import Flask
 
 from carboy.config import Config
+from carboy.exceptions import NotConnectedError
 from carboy.runtime.client import CONNECTED
 from carboy.runtime.connection import Connection
 from carboy.runtime.server import Server
 
 
 class Manager:
-    """Who is in which room, to read from.
+    """Who is in which room, to read from; and `emit`.
 
     Args:
         runtime: the server.
+        emit: sends an event, as `SocketIOServer.emit`.
     """
 
-    def __init__(self, runtime: Server) -> None:
+    def __init__(self, runtime: Server, emit: Callable[..., None]) -> None:
         self._runtime = runtime
+        self._emit = emit
+
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event; see `SocketIO.emit`. A callback is called without any context."""
+        self._emit(event, data, to, room, skip_sid, namespace, callback, **kwargs)
 
     @property
     def rooms(self) -> Mapping[str, Mapping[Any, Mapping[str, str]]]:
         """The members of rooms: namespace, room (None for everybody), sid, engine session id."""
-        return {name: _Rooms(self._runtime, name) for name in self.get_namespaces()}
+        return {name: _Rooms(self, self._runtime, name) for name in self.get_namespaces()}
 
     def get_namespaces(self) -> tuple[str, ...]:
         """Return the namespaces that have clients."""
@@ -44,8 +61,11 @@ class Manager:
         return client is not None and client.state is CONNECTED
 
     def get_rooms(self, sid: str, namespace: str) -> list[Hashable]:
-        """Return the rooms of a client, its own first."""
-        return self._runtime.rooms(sid, namespace)
+        """Return the rooms of a client, its own first; none of an unknown one."""
+        try:
+            return self._runtime.rooms(sid, namespace)
+        except NotConnectedError:
+            return []
 
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
         """Return the id of the engine session that carries a client."""
@@ -117,12 +137,13 @@ def environ_of(connection: Connection) -> dict[str, Any]:
 class _Rooms(Mapping[Any, Mapping[str, str]]):
     """The rooms of one namespace, each looked up when it is asked for."""
 
-    def __init__(self, runtime: Server, namespace: str) -> None:
+    def __init__(self, manager: Manager, runtime: Server, namespace: str) -> None:
+        self._manager = manager
         self._runtime = runtime
         self._namespace = namespace
 
     def __getitem__(self, room: Any) -> Mapping[str, str]:
-        found = dict(Manager(self._runtime).get_participants(self._namespace, room))
+        found = dict(self._manager.get_participants(self._namespace, room))
         if not found:
             raise KeyError(room)
         return found

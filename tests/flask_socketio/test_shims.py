@@ -57,6 +57,7 @@ def test_rooms_of_a_client_are_managed_by_its_sid(server, sid):
     server.leave_room(sid, "a")
     server.close_room("b")
     assert server.rooms(sid, "/") == [sid]
+    assert server.rooms("nobody") == []
 
 
 def test_disconnect_ends_the_client(client, server, sid):

@@ -109,6 +109,18 @@ def test_server_may_disconnect_it(client, socketio):
     assert not client.is_connected()
 
 
+def test_acknowledgement_comes_although_the_handler_has_disconnected_it(client, socketio):
+    """A test may ask what a client is told that is turned out."""
+
+    @socketio.on("late")
+    def late():
+        disconnect()
+        return "bye"
+
+    assert client.emit("late", callback=True) == "bye"
+    assert not client.is_connected()
+
+
 def test_handshake_is_what_was_given(app, socketio):
     """Query, headers and the fixed path."""
     seen = []

@@ -40,6 +40,17 @@ def test_participants_are_pairs(socketio, members, room, expected):
     assert list(socketio.server.manager.get_participants("/", room)) == members[expected]
 
 
+def test_manager_emits(socketio, client):
+    """With python-socketio's positions: (event, data, namespace, room, skip_sid, callback, to)."""
+    manager = socketio.server.manager
+    sid = manager.sid_from_eio_sid(client.eio_sid, "/")
+    manager.emit("news", {"a": 1}, "/", "nobody")
+    manager.emit("news", {"a": 2}, "/", None, sid)
+    manager.emit("news", {"a": 3}, "/")
+    manager.emit("news", (1, 2), namespace="/", to=sid, ignore_queue=True)
+    assert [event["args"] for event in client.get_received()] == [[{"a": 3}], [1, 2]]
+
+
 def test_sids_are_translated_both_ways(socketio, members):
     """Unknown ones are None."""
     manager = socketio.server.manager

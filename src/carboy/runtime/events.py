@@ -65,8 +65,8 @@ class Events:
                 self.report(client, event, unsuitable)
             else:
                 message = Message(*encoded)
-                if client.connection.inline:
-                    client.send(message)
+                if client.connection.inline:  # its test is told, also if the handler has disconnected it
+                    client.connection.send(message)
                 else:
                     self._hub.outbox.put(client.send, message)
 
