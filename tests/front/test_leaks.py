@@ -223,4 +223,5 @@ def test_a_leak_is_found(site: serving.Site) -> None:
         kept.append([number])
 
     before = gone_through(site, way, 1)
-    assert set(grown(before, gone_through(site, way, CYCLES), CYCLES)) == {"objects of list"}
+    found = set(grown(before, gone_through(site, way, CYCLES), CYCLES))
+    assert found - {"kilobytes"} == {"objects of list"}  # very many of them are memory too
