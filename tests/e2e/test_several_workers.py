@@ -104,13 +104,11 @@ CHANGES = {
 
 
 async def logged(server: servers.Server, words: str, times: int) -> None:
-    """Wait until the log of a server has some words so many times."""
-
-    async def appear() -> None:
-        while server.log().count(words) < times:  # noqa: ASYNC110 (another process writes it)
-            await asyncio.sleep(0.02)
-
-    await asyncio.wait_for(appear(), crowd.SECONDS)
+    """Wait until the log of a server has some words so many times, while the clients go on."""
+    what = f"{words!r} {times} times in the log"
+    await asyncio.to_thread(
+        servers.wait_until, lambda: server.log().count(words) >= times, what, crowd.SECONDS
+    )
 
 
 @pytest.mark.parametrize("change", CHANGES)

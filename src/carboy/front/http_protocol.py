@@ -180,12 +180,12 @@ class HTTPProtocol(DirectProtocol):
     def on_response_complete(self) -> None:
         """Goes on to the next request, or to the end; uvicorn would start a timer for each."""
         if self.transport.is_closing():
-            self.server_state.total_requests += 1
+            super().on_response_complete()
             self._await_writing()
         elif self.pipeline:
             self._running = self.pipeline[-1][0]
             super().on_response_complete()
-        else:
+        else:  # what uvicorn does, but for the timer
             self.server_state.total_requests += 1
             self.flow.resume_reading()
             self._await_next()
