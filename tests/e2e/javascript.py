@@ -17,7 +17,7 @@ import pytest
 CASES = Path(__file__).parent / "cases"
 ROOT = Path(__file__).parents[2]
 MODES = ("websocket", "polling", "upgrade")
-CASE_SECONDS = 45.0
+CASE_SECONDS = 60.0
 _CHECK = re.compile(r'^check(?:In\(\[(?P<modes>[^\]]*)\],\s*|\(\s*)"(?P<name>[^"]+)"', re.MULTILINE)
 
 
@@ -33,12 +33,12 @@ class Report:
     errors: dict[str, str | None] = field(default_factory=dict)
     output: str = ""
 
-    def verify(self, name: str) -> None:
-        """Fail as the named check did."""
+    def verify(self, name: str, server_log: str = "") -> None:
+        """Fail as the named check did, and show what the server had printed by its end."""
         if name not in self.errors:
-            pytest.fail(f"the case ended before this check:\n{self.output}", pytrace=False)
+            pytest.fail(f"the case ended before this check:\n{self.output}\n{server_log}", pytrace=False)
         if self.errors[name] is not None:
-            pytest.fail(f"{name}\n{self.errors[name]}", pytrace=False)
+            pytest.fail(f"{name}\n{self.errors[name]}\n{server_log}", pytrace=False)
 
 
 def missing(what: str) -> None:

@@ -21,13 +21,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 APPLICATIONS = Path(__file__).parent / "applications"
-START_SECONDS = 20.0
-STOP_SECONDS = 10.0
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
 POLL_SECONDS = 0.02
 TRACEBACK = "Traceback (most recent call last)"
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
     """Wait for a condition, and fail with what was waited for when it does not come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

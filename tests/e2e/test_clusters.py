@@ -28,7 +28,7 @@ PAYLOAD = [{"text": "a", "bytes": b"\x00\xff", "list": [1, None]}, 2.5]
 NODES = ["ours", "ours too", "upstream"]
 APPLICATIONS = {"ours": "clustered.py", "ours too": "clustered.py", "upstream": "upstream.py"}
 PAIRS = list(itertools.permutations(NODES, 2))
-LONG = 10.0
+LONG = 20.0
 
 
 if socketio is not None:

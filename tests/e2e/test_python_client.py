@@ -17,6 +17,8 @@ try:
 except ImportError:
     socketio = None
 
+SECONDS = 20.0
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[servers.Server]:
@@ -45,7 +47,7 @@ def connect(request: pytest.FixtureRequest, server: servers.Server) -> Iterator[
         for namespace in namespaces or ("/",):
             client.on("*", partial(note, client), namespace=namespace)
             client.on("disconnect", partial(note, client, "disconnect"), namespace=namespace)
-        options = {"transports": transports, "wait_timeout": 10, **options}
+        options = {"transports": transports, "wait_timeout": SECONDS, **options}
         client.connect(server.url, namespaces=list(namespaces) or None, **options)
         assert client.transport() == transports[-1]
         return client
@@ -58,7 +60,7 @@ def connect(request: pytest.FixtureRequest, server: servers.Server) -> Iterator[
 def test_python_client_connects_with_credentials(connect: Callable[..., Any]) -> None:
     """Its credentials reach the connect handler, and what that emits reaches the client."""
     client = connect(auth={"token": "a"})
-    assert client.received.get(timeout=5) == ["welcome", {"token": "a"}]
+    assert client.received.get(timeout=SECONDS) == ["welcome", {"token": "a"}]
 
 
 def test_python_client_is_refused(connect: Callable[..., Any]) -> None:
@@ -70,41 +72,41 @@ def test_python_client_is_refused(connect: Callable[..., Any]) -> None:
 def test_python_client_emits_and_receives(connect: Callable[..., Any]) -> None:
     """Events go both ways, with no, one and several arguments."""
     client = connect()
-    client.received.get(timeout=5)
+    client.received.get(timeout=SECONDS)
     client.emit("echo", ("one", [2], {"three": None}))
-    assert client.received.get(timeout=5) == ["echo", "one", [2], {"three": None}]
+    assert client.received.get(timeout=SECONDS) == ["echo", "one", [2], {"three": None}]
     client.send("text")
-    assert client.received.get(timeout=5) == ["message", "text"]
+    assert client.received.get(timeout=SECONDS) == ["message", "text"]
 
 
 def test_python_client_calls_and_is_called(connect: Callable[..., Any]) -> None:
     """Each side may ask the other and wait for the answer."""
     client = connect()
-    assert client.call("echo", ("one", 2), timeout=5) == ("one", 2)
+    assert client.call("echo", ("one", 2), timeout=SECONDS) == ("one", 2)
     client.on("question", lambda data: data + b"\x02")
-    assert client.call("ask", timeout=5) == b"\x01\x02"
+    assert client.call("ask", timeout=SECONDS) == b"\x01\x02"
 
 
 def test_python_client_sends_and_receives_bytes(connect: Callable[..., Any]) -> None:
     """Bytes arrive unchanged, alone and among other values."""
     client = connect()
     data = {"a": [b"", b"\x00\xff"], "b": bytes(range(256)) * 400}
-    assert client.call("echo", data, timeout=5) == data
-    assert client.call("echo", b"bytes", timeout=5) == b"bytes"
+    assert client.call("echo", data, timeout=SECONDS) == data
+    assert client.call("echo", b"bytes", timeout=SECONDS) == b"bytes"
 
 
 def test_python_client_uses_namespaces(connect: Callable[..., Any]) -> None:
     """Two namespaces share the connection, each with its own sid."""
     client = connect("/", "/other")
-    assert client.call("who", namespace="/other", timeout=5) == ["/other", client.get_sid("/other")]
-    assert client.call("echo", 1, timeout=5) == 1
+    assert client.call("who", namespace="/other", timeout=SECONDS) == ["/other", client.get_sid("/other")]
+    assert client.call("echo", 1, timeout=SECONDS) == 1
     assert client.get_sid("/") != client.get_sid("/other")
 
 
 def test_python_client_disconnects(connect: Callable[..., Any], server: servers.Server) -> None:
     """The server is told when the client leaves, and the client when it is sent away."""
     client = connect()
-    client.received.get(timeout=5)
+    client.received.get(timeout=SECONDS)
     client.emit("leave")
-    assert client.received.get(timeout=5) == ["disconnect", "server disconnect"]
+    assert client.received.get(timeout=SECONDS) == ["disconnect", "server disconnect"]
     connect().disconnect()

@@ -16,7 +16,7 @@ from carboy.runtime.connection import Connection
 from carboy.runtime.server import Server
 from carboy.transports.endpoint import Endpoint, Reply
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 
 class Body:

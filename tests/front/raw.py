@@ -11,7 +11,7 @@ import ssl
 import struct
 from typing import Any
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

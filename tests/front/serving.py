@@ -15,7 +15,7 @@ from carboy.front.embedded import EmbeddedServer
 from carboy.runtime.handlers import Handler
 from carboy.runtime.server import Server
 
-SECONDS = 10.0
+SECONDS = 20.0
 POLLING = "/socket.io/?EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
 

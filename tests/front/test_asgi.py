@@ -17,7 +17,7 @@ from carboy.exceptions import LimitError
 from carboy.front.asgi import ASGIApplication, ASGIExchange
 from carboy.runtime.server import Server
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 
 class Channel:

@@ -24,7 +24,7 @@ CYCLES = int(os.environ.get("LEAK_CYCLES", "100"))
 ABANDONED_FOR = 0.3 if CYCLES < 1000 else 3.0
 """Seconds; with many cycles the machine will be slow in one of them."""
 WARM_UP = max(50, CYCLES // 10)
-SECONDS = 10.0
+SECONDS = 20.0
 SLACK_OBJECTS = 60
 TICKS = 1500
 """The timer wheel keeps a set for each tick in which something was due, until its time comes: 25 seconds."""

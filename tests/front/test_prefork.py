@@ -17,7 +17,7 @@ import pytest
 import carboy
 
 SCRIPT = Path(__file__).parent / "prefork_script.py"
-SECONDS = 10.0
+SECONDS = 20.0
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 

@@ -12,7 +12,7 @@ from carboy.runtime.message import Message
 from carboy.transports import asgi_websocket as module
 from carboy.transports.asgi_websocket import ASGIWebSocket
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 
 class Carried:

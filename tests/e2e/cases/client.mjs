@@ -9,8 +9,9 @@ import { io } from "socket.io-client";
 export const [url, mode] = process.argv.slice(2);
 
 const TRANSPORTS = { websocket: ["websocket"], polling: ["polling"], upgrade: ["polling", "websocket"] };
-const WAIT = 6000;
-const CHECK_WAIT = 20000;
+// A master listens before its workers are there, and on a busy machine they take seconds to start.
+const WAIT = 15000;
+const CHECK_WAIT = 30000;
 
 const checks = [];
 let opened = [];

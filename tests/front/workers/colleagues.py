@@ -16,7 +16,7 @@ from carboy.front.workers.peers import Peers
 from carboy.front.workers.place import Place
 from carboy.runtime.log import Log
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 
 def make_master() -> Master:
