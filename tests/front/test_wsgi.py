@@ -103,7 +103,7 @@ def test_poll_that_holds_a_thread_returns_with_nothing_in_time() -> None:
             began = time.monotonic()
             answer = ask(site, "GET", target)
             assert (answer.status, answer.body) == (200, b"6")
-            assert 0.09 < time.monotonic() - began < 1
+            assert 0.09 < time.monotonic() - began < 3
         assert ask(site, "POST", target, b'421["echo"]').status == 200
         assert ask(site, "GET", target).body == b"431[]"
 

@@ -62,6 +62,6 @@ def target(shared: Target) -> Iterator[Target]:
         began = time.monotonic()
         bystander.send_text('421["echo",1]')
         assert bystander.read_text() == "431[1]"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3  # a second, and what a busy machine may add
     shared.wait_for_nothing()
     assert shared.lines.tracebacks == []
