@@ -320,7 +320,8 @@ def test_flood_of_small_messages_is_read_in_small_parts(make_target: MakeTarget)
         most = 0
         while sender.is_alive():
             most = max(most, target.site.call(buffer))
-        assert 2_048 < most <= ONE_READ
+        # picows doubles it once more where a read has filled nine tenths; unbounded it would be 3.5 MB here.
+        assert 2_048 < most <= 2 * ONE_READ
     target.wait_for_nothing()
 
 
