@@ -18,21 +18,13 @@ from typing import ClassVar
 
 import pytest
 
-HOST = "127.0.0.1"
+from ports import HOST, free_port
+
 USER, PASSWORD = "carboy", "s3cret/word"
 ENCODED = "s3cret%2Fword"
 ROOT = Path(__file__).resolve().parents[1]
 CERTIFICATE = ROOT / "tests" / "front" / "localhost.pem"
 """A certificate for `localhost` that it has signed itself, with its key."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    listeners = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 def stands_still(group: int) -> bool:
@@ -63,7 +55,7 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = free_ports(self.port_count)
+        self.ports = [free_port() for _ in range(self.port_count)]
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -15,6 +15,7 @@ import brokers
 import socketio
 from carboy.adapters.drivers import make_driver
 from carboy.exceptions import BrokerError
+from ports import free_port
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_kombu_manager_hears(rabbitmq, channel):
 
 def test_first_host_that_answers_is_taken(rabbitmq, channel):
     """Of several hosts one may be down."""
-    down = brokers.free_ports(1)[0]
+    down = free_port()
     url = rabbitmq.url.replace(f"@{brokers.HOST}", f"@{brokers.HOST}:{down},{brokers.HOST}")
 
     async def scene() -> None:

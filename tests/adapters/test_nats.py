@@ -11,6 +11,7 @@ import pytest
 import brokers
 from carboy.adapters.drivers import make_driver
 from carboy.exceptions import BrokerError
+from ports import free_port
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_message_that_is_too_large_is_named(nats):
 
 def test_first_server_that_answers_is_taken(nats):
     """Of several servers one may be down."""
-    down = brokers.free_ports(1)[0]
+    down = free_port()
     url = nats.url.replace(f"@{brokers.HOST}", f"@{brokers.HOST}:{down},{brokers.HOST}")
 
     async def scene() -> None:

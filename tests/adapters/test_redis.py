@@ -19,6 +19,7 @@ import brokers
 import socketio
 from carboy.adapters.drivers import make_driver
 from carboy.exceptions import BrokerError
+from ports import free_port
 
 CHANNEL = "flask-socketio"
 
@@ -225,7 +226,7 @@ def test_sentinel_names_the_master_before_and_after_a_failover(start_own):
     command(replica.port, "REPLICAOF", brokers.HOST, str(master.port))
     wait_until(lambda: "master_link_status:up" in command(replica.port, "INFO", "replication"))
     sentinel = start_own(Sentinel, master_port=master.port)
-    down = brokers.free_ports(1)[0]
+    down = free_port()
     address = f"redis+sentinel://{brokers.HOST}:{down},{brokers.HOST}:{sentinel.port}/0"
     asyncio.run(passes_a_message(f"{address}/service"))
     assert "'other'" in asyncio.run(failure(f"{address}/other"))

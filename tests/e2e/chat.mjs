@@ -36,7 +36,7 @@ function expect(fact, text) {
 async function openWindow(room, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   context.setDefaultTimeout(WITHIN);
-  const page = await context.newPage();
+  const page = await context.newPage().catch(() => context.newPage()); // a busy browser refuses one now and then
   page.on("pageerror", (error) => problems.push(`page error: ${error.message}`));
   page.on("console", (message) => {
     if (!["error", "warning"].includes(message.type()) || requestsMayFail || message.text().includes(CALLED_OFF)) return;

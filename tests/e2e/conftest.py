@@ -19,7 +19,11 @@ def quiet_logs(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     marker = request.node.get_closest_marker("allow_traceback")
     allowed = marker.args[0] if marker else None
-    found = [text for server in servers.RUNNING for text in server.unexpected_tracebacks(allowed)]
-    servers.RUNNING[:] = [server for server in servers.RUNNING if server.returncode is None]
+    found = []
+    for server in tuple(servers.RUNNING):  # threads add to it meanwhile
+        ended = server.returncode is not None
+        found += server.unexpected_tracebacks(allowed)
+        if ended:
+            servers.RUNNING.remove(server)
     if found:
         pytest.fail("the server logged:\n" + "\n".join(found), pytrace=False)

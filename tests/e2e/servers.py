@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ports import HOST, free_port
+
 APPLICATIONS = Path(__file__).parent / "applications"
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -36,11 +38,14 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
         time.sleep(POLL_SECONDS)
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def is_served(place: int | Path) -> bool:
+    """Tell whether something accepts connections on a loopback port, or on a Unix socket."""
+    family, address = (
+        (socket.AF_INET, (HOST, place)) if isinstance(place, int) else (socket.AF_UNIX, str(place))
+    )
+    with socket.socket(family) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(address) == 0
 
 
 class Server:
@@ -86,7 +91,11 @@ class Server:
         """Return all that the process has printed so far."""
         if self._final_log is not None:
             return self._final_log
-        return Path(self._output.name).read_text(errors="replace")
+        try:
+            return Path(self._output.name).read_text(errors="replace")
+        except FileNotFoundError:  # another thread has just stopped it
+            assert self._final_log is not None  # which is set before the file goes
+            return self._final_log
 
     def unexpected_tracebacks(self, allowed: str | None = None) -> list[str]:
         """Return the tracebacks logged since the last call.
@@ -94,7 +103,8 @@ class Server:
         Args:
             allowed: a regular expression; a traceback that it is found in is not returned.
         """
-        fresh, self._read = self.log()[self._read :], len(self.log())
+        log = self.log()
+        fresh, self._read = log[self._read :], len(log)
         found = [TRACEBACK + text[:3000] for text in fresh.split(TRACEBACK)[1:]]
         return [text for text in found if allowed is None or not re.search(allowed, text)]
 
@@ -102,11 +112,7 @@ class Server:
         """Tell whether something accepts connections where the application should listen."""
         if self.returncode is not None:
             raise AssertionError(f"the application ended with status {self.returncode}:\n{self.log()}")
-        family = socket.AF_UNIX if self.unix_socket else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.settimeout(1.0)
-            address = str(self.unix_socket) if self.unix_socket else ("127.0.0.1", self.port)
-            return probe.connect_ex(address) == 0
+        return is_served(self.unix_socket or self.port)
 
     def reads(self, path: str) -> bytes | None:
         """Return what a page holds, or None when it does not answer just now."""

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import javascript
+import pytest
 import servers
 
 CHAT = javascript.ROOT / "examples" / "chat" / "app.py"
@@ -20,6 +21,7 @@ def installed_browser() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+@pytest.mark.timeout(120)
 def test_browser_chats(tmp_path: Path) -> None:
     """Two pages of the chat example see each other's messages in a real browser."""
     node = javascript.require_node()
@@ -33,6 +35,6 @@ def test_browser_chats(tmp_path: Path) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=110,
         )
     assert ended.returncode == 0, ended.stdout + ended.stderr

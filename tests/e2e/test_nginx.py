@@ -11,6 +11,8 @@ import javascript
 import servers
 from test_front_ends import DOCUMENT, TROUBLE, environment
 
+from ports import free_port
+
 FRAME = """
 daemon off;
 pid {folder}/pid;
@@ -41,12 +43,13 @@ def test_contract_holds_behind_nginx(tmp_path: Path) -> None:
     if nginx is None:
         javascript.missing("nginx is not installed")
     tmp_path.chmod(0o755)
-    port = servers.free_port()
+    port = free_port()
     command = f"-m gunicorn -k gthread --threads 4 --umask 0 -b unix:{tmp_path}/s app:app"
     variables = {**environment(), "BEHIND_PROXY": "1"}
     with servers.serve("", *command.split(), environment=variables, unix_socket=tmp_path / "s") as server:
         front = subprocess.Popen([str(nginx), "-c", str(configure(tmp_path, port)), "-g", "user root;"])
         try:
+            servers.wait_until(lambda: servers.is_served(port), "nginx listens")
             for mode in javascript.MODES:
                 report = javascript.run("contract", f"http://127.0.0.1:{port}", mode)
                 for its_mode, check in javascript.checks("contract"):

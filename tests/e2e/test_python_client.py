@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import queue
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import javascript
+import ordered_client
 import pytest
 import servers
-
-try:
-    socketio: Any = importlib.import_module("socketio")
-except ImportError:
-    socketio = None
 
 SECONDS = 20.0
 
@@ -23,7 +18,7 @@ SECONDS = 20.0
 @pytest.fixture(scope="module")
 def server() -> Iterator[servers.Server]:
     """The application that the client talks to."""
-    if socketio is None:
+    if ordered_client.socketio is None:
         javascript.missing("python-socketio is not installed, no Python client was run")
     with servers.serve("python_client.py") as running:
         yield running
@@ -41,7 +36,7 @@ def connect(request: pytest.FixtureRequest, server: servers.Server) -> Iterator[
     clients: list[Any] = []
 
     def connect_client(*namespaces: str, **options: Any) -> Any:
-        client = socketio.Client(reconnection=False)
+        client = ordered_client.OrderedClient(reconnection=False)
         clients.append(client)
         client.received = queue.Queue()
         for namespace in namespaces or ("/",):
@@ -65,7 +60,7 @@ def test_python_client_connects_with_credentials(connect: Callable[..., Any]) ->
 
 def test_python_client_is_refused(connect: Callable[..., Any]) -> None:
     """A refusal in the connect handler is a connection error of the client."""
-    with pytest.raises(socketio.exceptions.ConnectionError):
+    with pytest.raises(ordered_client.socketio.exceptions.ConnectionError):
         connect("/refused")
 
 

@@ -15,6 +15,7 @@ import javascript
 import pytest
 import servers
 from test_front_ends import TROUBLE, environment
+from test_workers import workers
 
 COMMANDS = {
     "gunicorn gthread": "-m gunicorn -w 4 -k gthread --threads 4 -b 127.0.0.1:{port} workers:app",
@@ -111,6 +112,14 @@ async def logged(server: servers.Server, words: str, times: int) -> None:
     )
 
 
+async def stays(member: crowd.Member) -> bool:
+    """Tell whether a client's worker is still there: its end may be on its way."""
+    asked = asyncio.ensure_future(member.ask("echo", 0))
+    await asyncio.wait((asked, member.ended), return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    return not member.ended.done()
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_clients_are_one_crowd_behind_a_change_of_gunicorns_workers(change: str, meeting: Path) -> None:
     """Those that come afterwards, and those that stayed; at the end nothing is left behind."""
@@ -127,8 +136,8 @@ def test_clients_are_one_crowd_behind_a_change_of_gunicorns_workers(change: str,
         elif change == "one more":
             await logged(server, "Booting worker", 3)  # before that, gunicorn's worker hears no signal
         elif change == "one less":
-            await asyncio.sleep(1)
-            members = [member for member in members if not member.ended.done()]
+            await asyncio.to_thread(servers.wait_until, lambda: len(workers(server)) == 1, "one is left")
+            members = [member for member in members if await stays(member)]
         members += await crowd.gather(server.port, 20)
         await crowd.exchange(members)
 

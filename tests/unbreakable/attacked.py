@@ -77,6 +77,13 @@ class Target:
             "requests": set(state.tasks),
         }
 
+    def skip(self, seconds: float) -> None:
+        """Let time pass at once, for all that is on the timer wheel."""
+        hub = self.server.hub
+        before = hub.now
+        hub.now = lambda: before() + seconds  # type: ignore[method-assign]
+        self.site.call(hub._turn_wheel)
+
     def wait_for_nothing(self, seconds: float = SECONDS) -> None:
         """Wait until nothing is kept, and fail with what is."""
         deadline = time.monotonic() + seconds

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import raw
 
-WITHIN = 1.0
+WITHIN = 3.0
+"""Seconds: one, and what a busy machine may add."""
 
 
 @dataclass

@@ -170,7 +170,7 @@ def test_connection_that_is_reset_leaves_a_beginning_of_all(
         nonlocal posts
         posts += first.startswith(b"POST")
         return Faults(
-            split=90, reset_after=2_000 if transport == "websocket" else 250 if posts == 4 else None
+            split=90, reset_after=2_000 if transport == "websocket" else 250 if posts == 3 else None
         )
 
     report, broken = play(target, choose, (transport,), seed=3)

@@ -12,7 +12,7 @@ from flask_socketio import SocketIO, disconnect, emit, join_room, rooms
 
 app = Flask(__name__)
 app.config["SECRET_KEY"] = "secret"
-socketio = SocketIO(app, ping_interval=1, ping_timeout=1)
+socketio = SocketIO(app, ping_interval=1, ping_timeout=4)
 
 
 reasons: dict[str, list] = defaultdict(list)

@@ -23,9 +23,10 @@ released = defaultdict(threading.Event)
 def connect():
     emit("early", 1)
     emit("early", b"2")
-    join_room("early")
-    socketio.emit("early", 3, to="early")
-    leave_room("early")
+    room = f"early {request.sid}"
+    join_room(room)
+    socketio.emit("early", 3, to=room)
+    leave_room(room)
     send(4)
 
 

@@ -13,14 +13,13 @@ function enter(name, namespace = "/") {
   return connect(namespace, { query: { name } });
 }
 
-function reasons(name, wait) {
+function reasons(name) {
   return eventually(
     async () => {
       const found = await http(`/reasons/${name}`);
       return found.length ? found : null;
     },
     `the server notices that ${name} left`,
-    wait,
   );
 }
 
@@ -67,7 +66,7 @@ checkIn(["websocket"], "a client that answers no ping is a ping timeout", async 
   const name = named();
   const client = await enter(name);
   client.io.engine._sendPacket = () => {};
-  expect(await reasons(name, 8000), [["ping timeout", ["everybody"]]]);
+  expect(await reasons(name), [["ping timeout", ["everybody"]]]);
 });
 
 checkIn(["polling"], "a polling client that vanishes is a ping timeout", async () => {
@@ -76,7 +75,7 @@ checkIn(["polling"], "a polling client that vanishes is a ping timeout", async (
   const opening = await (await fetch(polls)).text();
   const { sid } = JSON.parse(opening.slice(1));
   await fetch(`${polls}&sid=${sid}`, { method: "POST", body: "40" });
-  expect(await reasons(name, 8000), [["ping timeout", ["everybody"]]]);
+  expect(await reasons(name), [["ping timeout", ["everybody"]]]);
 });
 
 check("each namespace of a connection has its handler run once", async () => {

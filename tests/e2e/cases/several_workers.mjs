@@ -53,7 +53,7 @@ check("rooms span the workers", async () => {
 
 check("one worker moves and disconnects the clients of another", async () => {
   const [one, other] = await strangers();
-  one.emit("pull", other.id, "pulled");
+  await ack(one, "pull", other.id, "pulled");
   one.emit("tell", "pulled", "welcome");
   expect(await next(other, "news"), ["welcome"]);
   const told = disconnected(other);
