@@ -12,6 +12,7 @@ import pytest
 import serving
 
 from carboy.exceptions import BlockingCallError, RequestError
+from carboy.front import background
 from carboy.front.background import BackgroundHub
 from carboy.runtime.draining import drain
 from carboy.runtime.server import Server
@@ -46,17 +47,22 @@ def test_nothing_runs_before_the_first_use(server: Server, hub: BackgroundHub) -
     assert server.hub.running
 
 
+def hubs() -> int:
+    """Return how many hubs run in threads of this process."""
+    return [thread.name for thread in threading.enumerate()].count("carboy-hub")
+
+
 def test_many_threads_start_one_hub(hub: BackgroundHub) -> None:
     """Whoever comes first starts it."""
     names: list[str] = []
     threads = [threading.Thread(target=lambda: names.append(hub.run(_thread()))) for _ in range(8)]
-    before = threading.active_count()
+    before = hubs()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert names == ["carboy-hub"] * 8
-    assert threading.active_count() == before + 1
+    assert hubs() == before + 1
 
 
 def test_stop_is_final_and_leaves_nobody_waiting(server: Server, hub: BackgroundHub) -> None:
@@ -81,6 +87,14 @@ def test_stop_is_final_and_leaves_nobody_waiting(server: Server, hub: Background
     assert [error.status for error in (*errors, late.value)] == [503, 503]
     assert not server.hub.running
     hub.stop()
+
+
+def test_end_that_takes_too_long_is_cut_off(server: Server) -> None:
+    """The loop is stopped all the same, and the process goes on to end."""
+    hub = BackgroundHub(server, lambda: asyncio.sleep(60), 0.05 - background.GRACE)
+    hub.start()
+    hub.stop()
+    assert not server.hub.running
 
 
 def test_hub_cannot_wait_for_itself(hub: BackgroundHub) -> None:

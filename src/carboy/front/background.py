@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError  # not the builtin before Python 3.11
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakMethod
@@ -103,7 +104,7 @@ class BackgroundHub:
                 return
             self._stopped = True
         ending = asyncio.run_coroutine_threadsafe(self._finish(), loop)
-        with suppress(TimeoutError, CancelledError):
+        with suppress(FutureTimeoutError, CancelledError):
             ending.result(self._shutdown_timeout + GRACE)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(GRACE)
