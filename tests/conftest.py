@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -14,6 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import brokers  # found by the line above under every import mode
 
 NOTHING_MAY_BE_MISSING = bool(os.environ.get("CI"))
+
+if not NOTHING_MAY_BE_MISSING:  # where it is set, Hypothesis has no deadline by itself
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
 
 
 def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

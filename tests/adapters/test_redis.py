@@ -39,7 +39,7 @@ async def passes_a_message(url: str, **options) -> None:
 
 async def failure(url: str, **options) -> str:
     """Return what a driver says that cannot connect."""
-    driver = make_driver(url, {"timeout": 2, **options})
+    driver = make_driver(url, {"timeout": 10, **options})
     with pytest.raises(BrokerError) as raised:
         await driver.connect([CHANNEL])
     await driver.close()
@@ -60,9 +60,9 @@ def command(port: int, *words: str) -> str:
     return ""
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
     """Wait for something that another process is about to do."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -210,7 +210,7 @@ class Sentinel(brokers.Broker):
             f"bind {brokers.HOST}",
             f"port {self.port}",
             f"sentinel monitor service {brokers.HOST} {self.master_port} 1",
-            "sentinel down-after-milliseconds service 300",
+            "sentinel down-after-milliseconds service 1500",
             "sentinel failover-timeout service 2000",
         ]
         Path(self.folder, "sentinel.conf").write_text("\n".join(lines) + "\n")
@@ -220,6 +220,7 @@ class Sentinel(brokers.Broker):
         return ["redis-server", "sentinel.conf", "--sentinel"]
 
 
+@pytest.mark.timeout(150)
 def test_sentinel_names_the_master_before_and_after_a_failover(start_own):
     """The driver finds the master, and after its death the replica in its place; a wrong service is named."""
     master, replica = start_own(Open), start_own(Open)
@@ -233,7 +234,7 @@ def test_sentinel_names_the_master_before_and_after_a_failover(start_own):
     wait_until(lambda: str(replica.port) in command(sentinel.port, "SENTINEL", "REPLICAS", "service"))
     master.stop()
     named = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "service")
-    wait_until(lambda: str(replica.port) in command(sentinel.port, *named))
+    wait_until(lambda: str(replica.port) in command(sentinel.port, *named), 60)
     wait_until(lambda: "role:master" in command(replica.port, "INFO", "replication"))
     asyncio.run(passes_a_message(f"{address}/service"))
     sentinel.stop()

@@ -74,6 +74,7 @@ def test_client_manager_for_zmq_stands_for_the_broker_of_its_sockets(start_broke
     assert (queue.url, queue.channel) == (broker.url, "c")
     client = served.test_client(app)
     served.runtime.listen()
+    assert served.runtime.cluster.bus.wait(20)
     elsewhere = SocketIO(message_queue=broker.url, channel="c")
     elsewhere.emit("e", 1)
     deadline, heard = time.monotonic() + 10, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import ssl
 import subprocess
@@ -244,17 +245,16 @@ def test_number_of_workers_is_one_by_default():
         ({}, "fork", "this system cannot fork"),
     ],
 )
-def test_one_worker_serves_where_several_cannot(app, socketio, capfd, monkeypatch, options, removed, why):
+def test_one_worker_serves_where_several_cannot(app, socketio, monkeypatch, options, removed, why):
     """A line says why."""
     if removed:
         monkeypatch.delattr(os, removed)
-    printed = ""
+    printed, lines = "", queue.SimpleQueue()
+    monkeypatch.setattr("flask_socketio.running.click.echo", lambda text, **_: lines.put(text))
     thread = threading.Thread(target=socketio.run, args=(app,), kwargs={"port": 0, "workers": 3, **options})
     thread.start()
     while "Carboy serves" not in printed:
-        assert thread.is_alive()
-        thread.join(0.01)
-        printed += capfd.readouterr().out
+        printed += lines.get(timeout=20)
     socketio.stop()
     thread.join(10)
     assert f"One worker and not 3: {why}" in printed

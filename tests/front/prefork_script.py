@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from contextlib import suppress
 
 from carboy.front.listening import listen
@@ -57,19 +56,26 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def tell_served() -> None:
+    """Print where it listens."""
+    say(f"serves {sockets[0].getsockname()[1]}")
+    served.set()
+
+
+served = threading.Event()
 sockets = listen("127.0.0.1", 0, None)
 workers = WorkerProcesses(
     COUNT,
     sockets,
     Log(True),
     -4.0 if HOW == "hangs" else 0.0,
-    lambda: say(f"serves {sockets[0].getsockname()[1]}"),
+    tell_served,
 )
 try:
     if HOW == "in a thread":
         thread = threading.Thread(target=workers.run, args=(Site(),))
         thread.start()
-        time.sleep(1)
+        served.wait(20)
         workers.stop()
         thread.join()
     else:

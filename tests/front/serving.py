@@ -100,6 +100,8 @@ class Site:
 
     def _is_busy(self) -> bool:
         hub = self.server.hub
+        if hub.threads.active:  # what a job has put into the outbox is there once it has ended
+            return True
         return bool(self.server.connections or self.server.lifecycle.leaving or hub.outbox.pending)
 
     def client(self, **options: Any) -> Client:

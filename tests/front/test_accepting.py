@@ -61,7 +61,7 @@ def test_clients_wait_while_there_are_no_descriptors(loop: str, caplog: pytest.L
                     time.sleep(0.001)
                 outcomes = []
                 while all(outcomes):
-                    outcomes.append(answered(clients[len(outcomes)], 1.0))
+                    outcomes.append(answered(clients[len(outcomes)], 1.0 if len(outcomes) > 5 else 20.0))
                 present.send_text('421["echo"]')
                 assert present.read_text() == "431[]"
             assert 5 < len(outcomes) < COUNT

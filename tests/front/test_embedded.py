@@ -133,7 +133,7 @@ def test_server_does_not_wait_for_websockets_that_do_not_answer(monkeypatch: pyt
         stalled.send_text('421["echo","' + "x" * 900_000 + '"]')
         began = time.monotonic()
         site.stop()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
 
 
 def test_server_answers_a_poll_that_waits_at_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,17 +26,20 @@ async def hold_until_given_up(held: HeldPolls) -> float:
     return loop.time() - began
 
 
-@pytest.mark.parametrize(("polls", "least", "most"), [(2, 0.3, 0.6), (3, TURN, 0.3)])
-def test_few_polls_are_held_for_long_and_many_for_a_moment(polls: int, least: float, most: float) -> None:
+@pytest.mark.parametrize(("polls", "poll_time", "least"), [(2, 0.3, 0.3), (3, 60, TURN)])
+def test_few_polls_are_held_for_long_and_many_for_a_moment(
+    polls: int, poll_time: float, least: float
+) -> None:
     """So that the threads that are left can read what other clients send."""
 
-    async def play() -> list[float]:
-        held = HeldPolls(few=2, poll_time=0.3)
-        return await asyncio.gather(*(hold_until_given_up(held) for _ in range(polls)))
+    async def play() -> float:
+        held = HeldPolls(few=2, poll_time=poll_time)
+        tasks = [asyncio.ensure_future(hold_until_given_up(held)) for _ in range(polls)]
+        # Once one of three has left, the others are few.
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return min(task.result() for task in done)
 
-    # Once one of three has left, the others are few.
-    shortest = min(asyncio.run(play()))
-    assert least <= shortest + 0.01 < most
+    assert least <= asyncio.run(play()) + 0.01 < 10
 
 
 def test_reply_is_returned_as_soon_as_it_is_there() -> None:
@@ -44,6 +47,6 @@ def test_reply_is_returned_as_soon_as_it_is_there() -> None:
 
     async def play() -> Reply:
         task: asyncio.Task[Reply] = asyncio.ensure_future(asyncio.sleep(0.01, REPLY))
-        return await asyncio.wait_for(HeldPolls(1, 60).hold(task, lambda: None), 1)
+        return await asyncio.wait_for(HeldPolls(1, 60).hold(task, lambda: None), 20)
 
     assert asyncio.run(play()) is REPLY

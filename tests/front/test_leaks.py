@@ -21,7 +21,7 @@ import serving
 from raw import BINARY, CLOSE, TEXT, close_body, frame, handshake_headers, opened
 
 CYCLES = int(os.environ.get("LEAK_CYCLES", "100"))
-ABANDONED_FOR = 0.3 if CYCLES < 1000 else 3.0
+ABANDONED_FOR = 1.0 if CYCLES < 1000 else 3.0
 """Seconds; with many cycles the machine will be slow in one of them."""
 WARM_UP = max(50, CYCLES // 10)
 SECONDS = 20.0

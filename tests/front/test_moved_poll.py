@@ -30,7 +30,7 @@ def test_answer_is_the_last_that_is_sent() -> None:
         left = asyncio.Event()
         task: asyncio.Task[Reply] = asyncio.ensure_future(asyncio.sleep(0.01, Reply(200, [], b"6")))
         reader, writer = await move(task, left)
-        answer = await asyncio.wait_for(reader.read(), 2)
+        answer = await asyncio.wait_for(reader.read(), 20)
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert answer.endswith(b"\r\n\r\n6")
         writer.close()
@@ -54,7 +54,7 @@ def test_peer_that_leaves_before_is_told_of() -> None:
         task = asyncio.ensure_future(reply())
         _, writer = await move(task, left)
         writer.close()
-        await asyncio.wait_for(left.wait(), 2)
+        await asyncio.wait_for(left.wait(), 20)
         waiting.set_result(None)
         await task
 
@@ -68,7 +68,7 @@ def test_poll_that_is_cancelled_is_answered_503() -> None:
         task: asyncio.Task[Reply] = asyncio.ensure_future(asyncio.sleep(60, Reply(200)))
         reader, writer = await move(task, asyncio.Event())
         task.cancel()
-        assert (await asyncio.wait_for(reader.read(), 2)).startswith(b"HTTP/1.1 503 ")
+        assert (await asyncio.wait_for(reader.read(), 20)).startswith(b"HTTP/1.1 503 ")
         writer.close()
 
     asyncio.run(play())

@@ -283,7 +283,7 @@ def test_unreachable_broker_does_not_hold_up_the_end(
     node.bus.wait(10)
     started = time.monotonic()
     node.bus.close()
-    assert time.monotonic() - started < broker_bus.CLOSE_TIME / 2
+    assert time.monotonic() - started < broker_bus.CLOSE_TIME
     assert sum("1 messages have not reached" in line.getMessage() for line in lines) == says
 
 
@@ -301,7 +301,7 @@ def test_connection_that_hangs_does_not_hold_up_the_end_of_who_has_nothing_to_sa
     until(lambda: node.bus._loop is not None)
     started = time.monotonic()
     node.bus.close()
-    assert time.monotonic() - started < broker_bus.CLOSE_TIME / 2
+    assert time.monotonic() - started < broker_bus.CLOSE_TIME
 
 
 def test_many_threads_may_publish_while_others_ask_again(make_node: Any, broker: Broker) -> None:

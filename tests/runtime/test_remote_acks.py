@@ -80,7 +80,7 @@ def test_time_runs_out(waiting: Waiting) -> None:
         waiting.add(number, timeout=0)
     waiting.add(100, timeout=0.1)
     waiting.acks.answered(100, ["a"], final=True)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of earlier tests may end meanwhile
     until(lambda: len(waiting.news) == 100)
     assert sorted(waiting.news) == [*((number, TIMED_OUT) for number in range(1, 100)), (100, ["a"])]
     deadline = waiting.acks._waiting[0].deadline

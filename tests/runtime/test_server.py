@@ -192,5 +192,5 @@ def test_server_without_a_run_has_no_thread() -> None:
     before = threading.active_count()
     server = Server(Config())
     server.emit("e")
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of earlier tests may end meanwhile
     assert not server.hub.running

@@ -78,7 +78,8 @@ def test_broadcasts_rooms_and_disconnects_span_the_workers() -> None:
         with near, far:
             near.send_text('42["broadcast",1]')
             assert near.read_text() == far.read_text() == '42["news",1]'
-            near.send_text(f'42["join","{sid}","room"]')
+            near.send_text(f'421["join","{sid}","room"]')
+            assert near.read_text().startswith("431")
             near.send_text('42["tell room","room",2]')
             assert far.read_text() == '42["news",2]'
             near.send_text(f'42["kick","{sid}"]')

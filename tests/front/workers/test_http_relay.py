@@ -187,7 +187,7 @@ def test_poll_returns_when_the_worker_where_it_waits_stops() -> None:
             began = time.monotonic()
             other.stop()
             assert poll.finish().body == b"6"
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 8
         assert ask(owner, "POST", target, b'42["tell"]').body == b"ok"
 
 
