@@ -17,6 +17,8 @@ from carboy.adapters.drivers import make_driver
 from carboy.exceptions import BrokerError
 from ports import free_port
 
+pytestmark = pytest.mark.timeout(180)  # a broker that starts on a busy machine takes most of a minute
+
 
 @pytest.fixture
 def rabbitmq(start_broker: Callable[..., brokers.Broker]) -> brokers.Broker:

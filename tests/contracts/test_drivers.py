@@ -18,6 +18,8 @@ from carboy.adapters.driver import Driver
 from carboy.adapters.drivers import make_driver
 from carboy.exceptions import BrokerError
 
+pytestmark = pytest.mark.timeout(180)  # a broker that starts on a busy machine takes most of a minute
+
 KAFKA = pytest.param(brokers.Kafka, marks=pytest.mark.kafka)
 KINDS = [brokers.Redis, brokers.RabbitMQ, brokers.NATS, KAFKA, brokers.ZMQ]
 

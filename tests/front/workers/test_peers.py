@@ -85,8 +85,9 @@ def test_worker_that_dies_is_forgotten_and_its_socket_taken_away() -> None:
     play(scene)
 
 
-def test_worker_that_leaves_is_forgotten_and_cleans_up(base: Path) -> None:
+def test_worker_that_leaves_is_forgotten_and_cleans_up(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it sent before arrives; behind the last one nothing stays."""
+    monkeypatch.setattr(module, "FLUSH_TIME", 20.0)
 
     async def scene() -> None:
         crew = Crew()
