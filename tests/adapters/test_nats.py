@@ -63,7 +63,7 @@ def test_tls_is_spoken_with_a_password_and_certificates_are_checked(start_broker
             (broker.url, {}, "check the certificates"),
             (broker.url.replace(brokers.ENCODED, "wrong"), trusting, "check the user name and the password"),
         ):
-            refused = make_driver(url, {"timeout": 10, **options})
+            refused = make_driver(url, {"timeout": 3, **options})
             with pytest.raises(BrokerError, match=cure):
                 await refused.connect(["flask-socketio"])
             await refused.close()
