@@ -33,6 +33,24 @@ def test_message_that_is_too_large_is_named(nats):
     asyncio.run(scene())
 
 
+def test_confirmation_stands_behind_what_it_confirms(nats):
+    """The server answers the PING of a driver after it has read what was published before."""
+
+    async def scene() -> None:
+        driver = make_driver(nats.url)
+        await driver.connect(["flask-socketio"])
+        transport, sent = driver._client._transport, []
+        write, write_lines = transport.write, transport.writelines
+        transport.write = lambda data: (sent.append(data), write(data))
+        transport.writelines = lambda lines: (sent.extend(lines), write_lines(lines))
+        await driver.publish([("flask-socketio", b"1")])
+        whole = b"".join(sent)
+        assert 0 <= whole.find(b"PUB flask-socketio") < whole.find(b"PING")
+        await driver.close()
+
+    asyncio.run(scene())
+
+
 def test_first_server_that_answers_is_taken(nats):
     """Of several servers one may be down."""
     down = free_port()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, repeat
 from typing import Any
 
 from nats.aio.client import Client
@@ -20,6 +21,9 @@ from carboy.adapters.broker_url import BrokerURL
 from carboy.adapters.channel_names import legal_name
 
 PORT = 4222
+
+PAUSE = 0.005
+"""Seconds between two looks at what the library has still to write, where the connection is slow."""
 
 
 class NATSDriver(BrokerDriver):
@@ -98,10 +102,15 @@ class NATSDriver(BrokerDriver):
         await self._probe()
 
     async def _probe(self) -> None:
-        assert self._client is not None
-        await self._client.flush(
-            timeout=3600
-        )  # waits for the answer to a PING; who calls this has a deadline
+        """Waits for the answer to a PING that stands behind all that was sent."""
+        client = self._client
+        assert client is not None
+        # A task of the library's writes commands, but the PING is written at once and would overtake them.
+        for pause in chain((0, 0), repeat(PAUSE)):
+            if not client.pending_data_size:
+                break
+            await asyncio.sleep(pause)
+        await client.flush(timeout=3600)  # who calls this has a deadline
 
     async def _end(self) -> None:
         client, self._client = self._client, None
