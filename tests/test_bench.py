@@ -17,6 +17,8 @@ from socket import socket
 
 import pytest
 
+from ports import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / "bench"
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
@@ -49,9 +51,7 @@ def answers(port: int) -> bool:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """The port of `bench/server.py`, running as a process of its own."""
-    with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        number = int(listener.getsockname()[1])
+    number = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen([sys.executable, BENCH / "server.py", str(number)], env=environment) as process:
         try:

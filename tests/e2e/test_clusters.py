@@ -223,7 +223,7 @@ def test_script_emits_calls_and_disconnects(people: dict[str, Person], redis: An
 
 def test_upstream_process_that_only_emits_is_heard(people: dict[str, Person], redis: Any) -> None:
     """As a task of an application that still uses it would."""
-    manager = ordered_client.socketio.RedisManager(redis.url, channel="flask-socketio", write_only=True)
+    manager = ordered_client.socketio.RedisManager(redis.url, channel=CHANNEL, write_only=True)
     manager.emit("news", PAYLOAD[0])
     for person in people.values():
         assert person.hears() == ("news", PAYLOAD[0])

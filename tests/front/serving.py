@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -74,6 +75,13 @@ class Site:
         answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.server.hub.loop.call_soon_threadsafe(lambda: answer.put(function(*arguments)))
         return answer.get(timeout=SECONDS)
+
+    def wait_until(self, condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> None:
+        """Wait for something that becomes true in the loop's thread."""
+        deadline = time.monotonic() + seconds
+        while not self.call(condition):
+            assert time.monotonic() < deadline, f"waited in vain: {what}"
+            time.sleep(0.002)
 
     def next_seen(self) -> tuple[Any, ...]:
         """Wait for what a handler was given next."""

@@ -52,17 +52,12 @@ def open_connections(site: serving.Site) -> int:
 def wait_for_the_rest(site: serving.Site) -> None:
     """Wait until what a client has sent of a request is all there."""
     connections = site.embedded._uvicorn.server_state.connections
-    deadline = time.monotonic() + serving.SECONDS
-    while site.call(lambda: any(connection._incomplete for connection in connections)):
-        assert time.monotonic() < deadline, "the rest is not read"
+    site.wait_until(lambda: not any(each._incomplete for each in connections), "the rest is read")
 
 
 def wait_for_none(site: serving.Site) -> None:
     """Wait until every connection is gone."""
-    deadline = time.monotonic() + serving.SECONDS
-    while site.call(open_connections, site):
-        assert time.monotonic() < deadline, "a connection is kept"
-        time.sleep(0.005)
+    site.wait_until(lambda: not open_connections(site), "no connection is kept")
 
 
 def test_connection_on_which_nothing_comes_is_closed_without_a_word(

@@ -360,8 +360,8 @@ def test_websocket_gives_the_buffer_of_a_large_message_back(site: serving.Site, 
         assert len(client.read_text()) == size + 7
         assert site.call(read_buffer, connection) > size / 2
         client.send_text("3")
-        while site.call(read_buffer, connection) > wire.RETAINED_BUFFER:
-            pass  # the pong is not read yet; together with the next event it would be too late
+        # Together with the next event it would be too late.
+        site.wait_until(lambda: read_buffer(connection) <= wire.RETAINED_BUFFER, "the pong is read")
         client.send_text('422["echo"]')
         assert client.read_text() == "432[]"
         assert site.call(read_buffer, connection) <= wire.RETAINED_BUFFER

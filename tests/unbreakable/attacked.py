@@ -95,7 +95,4 @@ class Target:
 
     def wait_until(self, condition: Callable[[], Any], what: str) -> None:
         """Wait for something that becomes true in the loop's thread."""
-        deadline = time.monotonic() + SECONDS
-        while not self.site.call(condition):
-            assert time.monotonic() < deadline, f"waited in vain: {what}"
-            time.sleep(0.002)
+        self.site.wait_until(condition, what, SECONDS)

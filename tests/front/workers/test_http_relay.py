@@ -34,10 +34,7 @@ def wait_for_poll(owner: Site) -> None:
         (connection,) = owner.server.connections.values()
         return connection.transport._answer is not None
 
-    deadline = time.monotonic() + 5
-    while not owner.call(waits):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    owner.wait_until(waits, "the poll is there", 5)
 
 
 def no_relay_waits(site: Site) -> bool:
