@@ -5,6 +5,7 @@ python prefork_script.py COUNT [how workers misbehave]
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -12,6 +13,9 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
+from operator import methodcaller
+from typing import Any
 
 from carboy.front.listening import listen
 from carboy.front.prefork import WorkerProcesses
@@ -60,6 +64,15 @@ def tell_served() -> None:
     """Print where it listens."""
     say(f"serves {sockets[0].getsockname()[1]}")
     served.set()
+    if HOW == "is told at the last moment":
+        select.select = signal_and_select
+
+
+def signal_and_select(*arguments: Any, select_now: Any = select.select) -> Any:
+    """Get SIGTERM and wait for files, with no chance for Python to call the signal's handler in between."""
+    select.select = select_now
+    calls = partial(ctypes.CDLL(None).kill, os.getpid(), signal.SIGTERM), partial(select_now, *arguments)
+    return list(map(methodcaller("__call__"), calls))[1]
 
 
 served = threading.Event()

@@ -112,6 +112,13 @@ def test_signal_ends_all_workers_and_the_code_behind_runs_once(number: int) -> N
         assert running.process.returncode == 0
 
 
+def test_signal_right_before_the_first_process_waits_is_not_overslept() -> None:
+    """Python calls its handler between two bytecodes, and the wait is a single one."""
+    with run(1, "is told at the last moment") as running:
+        running.serves()
+        assert running.rest() == [f"ended {running.process.pid}"]
+
+
 def test_stop_in_a_worker_ends_all() -> None:
     """Whichever process of a server is asked."""
     with run() as running:

@@ -1,7 +1,7 @@
 """Several processes of the embedded server, and the first one, which starts them and replaces those that end.
 
-It serves nobody itself. Everything that it has to know comes through one pipe: which worker serves, and what
-it is asked to do.
+It serves nobody itself. Everything that it has to know comes through two pipes: signals through one, and
+through the other which worker serves, and what it is asked to do.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
-from types import FrameType
 from typing import Protocol
 
 from carboy.front.workers.masters import Master
 from carboy.runtime.log import Log
 
 LOOK, STOP, INTERRUPT, RESTART = 0, -1, -2, -3
-"""What is written to the pipe, beside the process id of a worker that serves."""
+"""What a worker writes to the pipe, beside its process id when it serves, and what signals mean."""
 
 MAX_FAILURES = 3
 """Workers in a row that end before they serve; then all is given up."""
@@ -82,6 +81,8 @@ class WorkerProcesses:
         self._end_time = shutdown_timeout + GRACE
         self._started: Callable[[], None] | None = started
         self._news, self._tell_end = os.pipe()
+        self._signals, self._tell_signal = os.pipe()
+        os.set_blocking(self._tell_signal, False)
         self._alive, self._hold = os.pipe()  # ends when this process does
         self._born: dict[int, float] = {}
         self._ready: set[int] = set()
@@ -104,7 +105,7 @@ class WorkerProcesses:
         """
         self._site = site
         try:
-            with self._signals():
+            with self._handle_signals():
                 self._due = [monotonic()] * self._count
                 while not self._stopping:
                     self._start_due()
@@ -112,8 +113,15 @@ class WorkerProcesses:
                     self._reap()
                 self._end_all()
         finally:
-            for descriptor in (self._news, self._tell_end, self._alive, self._hold):
-                os.close(descriptor)
+            for end in (
+                self._news,
+                self._tell_end,
+                self._signals,
+                self._tell_signal,
+                self._alive,
+                self._hold,
+            ):
+                os.close(end)
         if self._failures >= MAX_FAILURES:
             raise RuntimeError(f"{MAX_FAILURES} worker processes ended before they served; the log says why")
 
@@ -153,6 +161,8 @@ class WorkerProcesses:
         """Serves as a worker, in its own process, and ends it."""
         status = 1
         try:
+            if self._in_main_thread:
+                signal.set_wakeup_fd(-1)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -176,40 +186,49 @@ class WorkerProcesses:
     # News
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _handle_signals(self) -> Iterator[None]:
+        """Has the numbers of signals written to their pipe.
+
+        Python itself calls handlers between bytecodes, so one whose signal comes right before a wait begins
+        would be called when it has ended.
+        """
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         if not self._in_main_thread:
             yield
             return
-        news = {signal.SIGTERM: STOP, signal.SIGINT: INTERRUPT, signal.SIGHUP: RESTART, signal.SIGCHLD: LOOK}
-
-        def tell(number: int, _: FrameType | None) -> None:
-            self.tell(news[signal.Signals(number)])
-
-        before = {number: signal.signal(number, tell) for number in _SIGNALS}
+        wakeup = signal.set_wakeup_fd(self._tell_signal, warn_on_full_buffer=False)
+        before = {number: signal.signal(number, _ignore) for number in _SIGNALS}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup)
 
     def _take_news(self, wait: float | None = None) -> None:
         """Waits for news, for the start of a worker that is due, or for some seconds."""
         limits = [when - monotonic() for when in self._due]
         limits += [] if wait is None else [wait]
         limits += [] if self._in_main_thread else [LOOK_EVERY]
-        if not select.select([self._news], [], [], max(0.0, min(limits)) if limits else None)[0]:
-            return
-        for (number,) in _NEWS.iter_unpack(os.read(self._news, _NEWS.size)):
-            if number in (STOP, INTERRUPT):
-                # Whoever interrupts a stop does not want to wait.
-                again = self._stopping and number == INTERRUPT
-                self._stopping = True
-                self._kill_all(signal.SIGINT if again else signal.SIGTERM)
-            elif number == RESTART:
-                self._restart()
-            elif number > 0:
-                self._serves(number)
+        timeout = max(0.0, min(limits)) if limits else None
+        readable = select.select([self._news, self._signals], [], [], timeout)[0]
+        if self._signals in readable:
+            for number in os.read(self._signals, 64):
+                self._take(_SIGNALS.get(number, LOOK))
+        if self._news in readable:
+            for (news,) in _NEWS.iter_unpack(os.read(self._news, _NEWS.size)):
+                self._take(news)
+
+    def _take(self, news: int) -> None:
+        if news in (STOP, INTERRUPT):
+            # Whoever interrupts a stop does not want to wait.
+            again = self._stopping and news == INTERRUPT
+            self._stopping = True
+            self._kill_all(signal.SIGINT if again else signal.SIGTERM)
+        elif news == RESTART:
+            self._restart()
+        elif news > 0:
+            self._serves(news)
 
     def _serves(self, process: int) -> None:
         self._ready.add(process)
@@ -283,9 +302,13 @@ class WorkerProcesses:
             _kill(process, number)
 
 
-_SIGNALS = [signal.SIGTERM, signal.SIGINT]
+_SIGNALS: dict[int, int] = {signal.SIGTERM: STOP, signal.SIGINT: INTERRUPT}
 if hasattr(signal, "SIGHUP"):  # everywhere but on Windows
-    _SIGNALS += [signal.SIGHUP, signal.SIGCHLD]
+    _SIGNALS |= {signal.SIGHUP: RESTART, signal.SIGCHLD: LOOK}
+
+
+def _ignore(*_: object) -> None:
+    """Handles a signal, which the pipe tells of."""
 
 
 def _kill(process: int, number: signal.Signals) -> None:
