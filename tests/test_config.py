@@ -110,6 +110,7 @@ def test_whole_number_may_be_written_as_a_float() -> None:
         ("namespaces", ["/", 5]),
         ("json", "orjson"),
         ("cookie", 5),
+        ("cookie", {"Secure": True}),
     ],
 )
 def test_value_that_cannot_work_is_an_error(name: str, value: Any) -> None:

@@ -93,7 +93,8 @@ class Config:
         namespaces: namespaces that accept clients though they have no handler; None means "/", "*" means any.
         serializer: "default" (JSON) or "msgpack".
         json: an object with `dumps` and `loads` that replaces the built-in JSON codec.
-        cookie: None, the name of a cookie for the engine session's id, or a dict of its attributes.
+        cookie: None, the name of a cookie for the engine session's id, or a dict of its "name" and its
+            attributes.
         cors_allowed_origins: None for the own origin, "*", an origin, a list, a pattern, a callable; []
             switches it off.
         cors_credentials: whether browsers may send credentials across origins.
@@ -237,6 +238,10 @@ def _json(value: Any) -> Any:
 def _cookie(value: Any) -> Any:
     if not isinstance(value, (str, Mapping)):
         raise ConfigurationError(f"cookie must be a name, or a dict of a name and attributes, not {value!r}")
+    if isinstance(value, Mapping) and "name" not in value:
+        raise ConfigurationError(
+            f"cookie must have a name beside its attributes: {{'name': 'io', ...}}, not {value!r}"
+        )
     return value
 
 

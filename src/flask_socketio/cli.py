@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
@@ -23,6 +24,9 @@ CONNECT_TIME = 10.0
 """Seconds that the broker has to connect."""
 
 TICK = 0.02
+
+_DRIVERS_OWN = frozenset({"sentinel_kwargs", "ssl", "timeout"})
+"""Options of a queue that are not those of a connection to Redis."""
 
 READY = "listening"
 """What the second process writes when it is there."""
@@ -110,7 +114,7 @@ def _list_others(queue: MessageQueue, cluster: Cluster, timeout: float) -> None:
     if others:
         return
     _say("Nobody else", "answers on this channel (processes of Flask-SocketIO never do)")
-    elsewhere = [name for name in _channels(queue.url) if name.split(".")[0] != queue.channel]
+    elsewhere = [name for name in listening_channels(queue) if name.split(".")[0] != queue.channel]
     if elsewhere:
         _say(
             "But", f"there are listeners on: {', '.join(sorted(elsewhere))}. Is channel= the same everywhere?"
@@ -119,14 +123,23 @@ def _list_others(queue: MessageQueue, cluster: Cluster, timeout: float) -> None:
         _say("Perhaps", "they do not run, or have another host, port, virtual host or channel= than this one")
 
 
-def _channels(url: str) -> list[str]:
-    """Return the channels of the broker that have listeners, as far as it tells."""
-    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+def listening_channels(queue: MessageQueue) -> list[str]:
+    """Return the channels of the broker that have listeners; none where it does not tell.
+
+    Args:
+        queue: the message queue; only Redis tells.
+    """
+    if urlsplit(queue.url).scheme not in ("redis", "rediss", "unix"):
         return []
     import redis  # noqa: PLC0415  (an extra)
 
-    with redis.Redis.from_url(url, decode_responses=True) as client:
+    options = {name: value for name, value in queue.options.items() if name not in _DRIVERS_OWN}
+    with (
+        suppress(redis.RedisError),
+        redis.Redis.from_url(queue.url, **options, decode_responses=True) as client,
+    ):
         return [str(channel) for channel in client.pubsub_channels()]
+    return []
 
 
 def _say(what: str, text: str) -> None:

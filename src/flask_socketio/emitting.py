@@ -69,7 +69,7 @@ class Emitting(Dispatch):
 
         Raises:
             TypeError: if the data cannot be encoded.
-            RuntimeError: if there is no client of which `include_self` could speak.
+            RuntimeError: if there is no client of which `include_self` could speak, nor a `skip_sid`.
         """
         server = self.runtime or self._serving()
         arguments = event_arguments(args if args or data is None else (data,))
@@ -77,7 +77,7 @@ class Emitting(Dispatch):
         rooms: list[Hashable] | None = [to] if type(to) is str and to else self._rooms(to, room, event)
         skip = skipped_sids(skip_sid)
         if not include_self:
-            skip = (*skip, own_sid())
+            skip = with_own_sid(skip)
         namespace = namespace or "/"
         if callback is None:
             if timeout is not None:
@@ -305,17 +305,21 @@ def _loss_teller(server: Server, event: str) -> Lost:
     return lost
 
 
-def own_sid() -> str:
-    """Return the sid of the client whose event is being handled.
+def with_own_sid(skip: Collection[str]) -> Collection[str]:
+    """Return the sids that are left out, and that of the client whose event is being handled.
+
+    Args:
+        skip: sids that are left out anyway; outside of an event they are all.
 
     Raises:
-        RuntimeError: if none is.
+        RuntimeError: if there is neither an event nor such a sid.
     """
     here = current_event()
-    if here is None:
+    if here is not None:
+        return (*skip, here.sid)
+    if not skip:
         raise RuntimeError(
             "include_self=False needs a client to leave out, but no Socket.IO event is being handled here; "
             "name it with skip_sid="
         )
-    sid: str = here.sid
-    return sid
+    return skip

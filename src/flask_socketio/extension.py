@@ -66,6 +66,7 @@ class SocketIO(Registration, Clients):
         self.sockio_mw: _SocketIOMiddleware | None = None
         self.wsgi_server: Any = None
         self._make_asgi_app: Callable[[], ASGIApplication] | None = None
+        self._run_options: dict[str, Any] = {}
         if app is not None or kwargs.get("message_queue") is not None:
             self.init_app(app, **kwargs)
         else:
@@ -81,8 +82,8 @@ class SocketIO(Registration, Clients):
                 `manage_session` (True: a session of the connection's own, copied from Flask's; False:
                 Flask's), `share_session` (True is the same as `manage_session=False`),
                 `legacy_falsy_to` (whether `to=""` reaches everybody, as in Flask-SocketIO),
-                `http_threads` (10, for Flask's routes behind `asgi_app`), `shutdown_timeout` (10 seconds
-                that handlers are given when `asgi_app` or the process of a WSGI server ends),
+                `http_threads` (10, for Flask's routes behind `asgi_app` and `run`), `shutdown_timeout` (10
+                seconds that handlers are given when the server ends),
                 `message_queue`, the URL of a broker that several processes share (redis://, amqp://, nats://,
                 kafka://, zmq+tcp:// and their variants), with `channel` ("flask-socketio") and
                 `message_queue_options` (a dict for the broker's client library),
@@ -109,6 +110,7 @@ class SocketIO(Registration, Clients):
             )
         self._replay(runtime)
         self.runtime = runtime
+        self._run_options = {name: getattr(options, name) for name in ("http_threads", "shutdown_timeout")}
         self.server = SocketIOServer(runtime, options.async_mode, options.legacy_falsy_to)
         if app is not None:
             refuse_green_threads()
@@ -168,9 +170,9 @@ class SocketIO(Registration, Clients):
                 `use_debugger` and `log_output` (as `debug` by default), `reloader_options`, `extra_files`;
                 `ssl_certfile`, `ssl_keyfile`, `ssl_keyfile_password`, `ssl_ca_certs`, or `ssl_context` (an
                 `ssl.SSLContext`, a pair of files, or "adhoc"); `uds`, the path of a Unix socket;
-                `http_threads` (10), the threads for Flask's routes; `shutdown_timeout` (10), seconds that are
-                given at a stop; and what `uvicorn.Config` takes. Options of Werkzeug, eventlet and gevent
-                that mean the same are understood.
+                `http_threads` and `shutdown_timeout`, in place of those of `init_app`; and what
+                `uvicorn.Config` takes. Options of Werkzeug, eventlet and gevent that mean the same are
+                understood.
 
         Raises:
             ValueError: if an option has a value that cannot work.
@@ -179,7 +181,7 @@ class SocketIO(Registration, Clients):
         if is_ignored_by_command_line():
             return
         runtime = self._serving()
-        settings = Settings.read(app, host, port, kwargs)
+        settings = Settings.read(app, host, port, self._run_options | kwargs)
         app.debug = settings.debug
         serve(runtime, app, self.sockio_mw, settings, self._keep)
 

@@ -106,6 +106,12 @@ def test_include_self_leaves_out_whose_event_is_handled(app, socketio, clients):
     assert counts(clients) == [0, 0, 1]
 
 
+def test_include_self_outside_of_an_event_is_told_whom_to_leave_out(socketio, clients):
+    """Which is enough, as for Flask-SocketIO."""
+    socketio.emit("told", include_self=False, skip_sid=sid_of(clients[1]))
+    assert counts(clients) == [1, 0, 1]
+
+
 def test_include_self_outside_of_an_event_explains_itself(socketio):
     """There is nobody to leave out."""
     with pytest.raises(RuntimeError, match="skip_sid="):

@@ -151,6 +151,19 @@ def test_run_is_passed_over_under_flask_run(app, socketio, monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_run_takes_what_the_server_was_given(app, monkeypatch):
+    """Its own arguments come first."""
+    taken = []
+    monkeypatch.setattr(
+        "flask_socketio.extension.serve", lambda *arguments: taken.append(arguments[3].server)
+    )
+    socketio = SocketIO(app, shutdown_timeout="30", http_threads=3)
+    socketio.run(app)
+    socketio.run(app, http_threads=5)
+    assert [server["shutdown_timeout"] for server in taken] == [30, 30]
+    assert [server["http_threads"] for server in taken] == [3, 5]
+
+
 def test_run_needs_a_server(app):
     """`init_app` is missing."""
     with pytest.raises(RuntimeError, match="init_app"):
