@@ -1,23 +1,30 @@
-"""The page on security is true: it has every bound with its default, and what it names exists.
+"""The pages on security and options are true: all options are there, and what the pages name exists.
 
     WRITE=1 pytest tests/test_security.py
 
-writes the table of bounds anew, after an option has changed.
+writes their tables anew, after an option has changed.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import json
 import os
 import re
 from pathlib import Path
+
+import pytest
 
 from carboy import config
 from carboy.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "security.md"
-BEGIN, END = "<!-- bounds: written by tests/test_security.py -->\n", "<!-- end of bounds -->"
+OPTIONS_PAGE = ROOT / "docs" / "options.md"
+BEGIN, END = "<!-- written by tests/test_security.py -->\n", "<!-- end of the table -->"
+BOUNDS = sorted({*config._COUNTS, *config._SECONDS})
+OTHERS = [field.name for field in dataclasses.fields(Config) if field.name not in {*BOUNDS, "ping_grace"}]
 
 
 def descriptions() -> dict[str, str]:
@@ -27,36 +34,47 @@ def descriptions() -> dict[str, str]:
     return {name: " ".join(words.split()) for name, words in entries}
 
 
-def table() -> str:
-    """Every option that bounds something, with its default and its effect."""
+def shown(default: object) -> str:
+    """A default as a reader would write it."""
+    if default is None:
+        return "none"
+    if isinstance(default, (bool, str)):
+        return f"`{json.dumps(default)}`" if isinstance(default, str) else f"`{default}`"
+    if isinstance(default, tuple):
+        return ", ".join(map(shown, default))
+    return f"{default:,}".removesuffix(".0")
+
+
+def table(names: list[str], what: str) -> str:
+    """Options with their defaults and effects."""
     known = descriptions()
-    lines = ["| option | default | what it bounds |", "|---|---|---|"]
-    for name in sorted({*config._COUNTS, *config._SECONDS}):
-        default = getattr(Config(), name)
-        shown = "none" if default is None else f"{default:,}".removesuffix(".0")
-        lines.append(f"| `{name}` | {shown} | {known[name]} |")
+    lines = [f"| option | default | {what} |", "|---|---|---|"]
+    lines += [f"| `{name}` | {shown(getattr(Config(), name))} | {known[name]} |" for name in names]
     return "\n".join(lines) + "\n"
 
 
-def test_page_has_every_bound_with_its_default() -> None:
-    """The table is that of the options; a new bound cannot be forgotten there."""
-    text = PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "names", "what"), [(PAGE, BOUNDS, "what it bounds"), (OPTIONS_PAGE, OTHERS, "what it says")]
+)
+def test_page_has_every_option_with_its_default(page: Path, names: list[str], what: str) -> None:
+    """The table is that of the class; a new option cannot be forgotten there."""
+    text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     written, end, after = rest.partition(END)
     assert begin
     assert end
     if os.environ.get("WRITE"):
-        PAGE.write_text(before + begin + table() + end + after, encoding="utf-8")
+        page.write_text(before + begin + table(names, what) + end + after, encoding="utf-8")
         return
-    assert written == table(), "an option has changed: WRITE=1 pytest tests/test_security.py"
+    assert written == table(names, what), "an option has changed: WRITE=1 pytest tests/test_security.py"
 
 
 def test_every_option_that_bounds_is_in_the_table() -> None:
     """Whatever is called a maximum, a timeout or a number of threads has its row."""
-    shown = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    rows = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     names = {name for name in descriptions() if re.search(r"max_|_timeout$|_threads$", name)}
-    assert names <= shown
-    assert len(shown) > 10
+    assert names <= rows
+    assert len(rows) > 10
 
 
 def test_files_that_the_page_names_exist() -> None:

@@ -1,4 +1,4 @@
-"""A room chat: one Flask application, five events and a page of plain JavaScript.
+"""A room chat: one Flask application, four events and a page of plain JavaScript.
 
 Everything is kept in memory and nobody logs in: a name is a name tag, not a proof of who somebody is.
 """
