@@ -101,8 +101,9 @@ class Config:
         cors_credentials: whether browsers may send credentials across origins.
         http_compression: whether answers to polls are compressed.
         compression_threshold: bytes from which they are.
-        logger: True for progress lines, False for warnings and errors, or a logger of the application's; the
-            transports tell theirs to it too, so that `engineio_logger` has no effect.
+        logger: True for a line about each client and event too, False for warnings and errors, or a logger of
+            the application's, whose level decides; the transports tell theirs to it too, so that
+            `engineio_logger` has no effect.
     """
 
     path: str = "/socket.io/"

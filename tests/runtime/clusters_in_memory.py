@@ -110,7 +110,7 @@ class Cluster:
 
     def __init__(self, count: int = 2, *, complete: bool = False) -> None:
         self.lines: list[logging.LogRecord] = []
-        logger = logging.Logger("cluster", logging.INFO)  # noqa: LOG001
+        logger = logging.Logger("cluster", logging.WARNING)  # noqa: LOG001
         handler = logging.Handler()
         handler.emit = self.lines.append  # type: ignore[method-assign]
         logger.addHandler(handler)

@@ -173,12 +173,12 @@ class Peer:
 
 
 class World:
-    """A server, its loop, its clients, and what was logged."""
+    """A server, its loop, its clients, and what was logged, from warnings upwards."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.loop = ManualLoop()
         self.lines: list[logging.LogRecord] = []
-        logger = logging.Logger("world", logging.INFO)  # noqa: LOG001
+        logger = logging.Logger("world", logging.WARNING)  # noqa: LOG001
         logger.addHandler(_Keep(self.lines))
         self.server = Server(Config.from_options({"logger": logger, **options}))
         self.hub = self.server.hub

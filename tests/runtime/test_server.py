@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -194,3 +195,47 @@ def test_server_without_a_run_has_no_thread() -> None:
     server.emit("e")
     assert threading.active_count() <= before  # those of earlier tests may end meanwhile
     assert not server.hub.running
+
+
+def test_progress_tells_of_each_client_and_event(
+    make_world: Any, logger: logging.Logger, lines: list[logging.LogRecord]
+) -> None:
+    """Where the option asks for it: also of what goes wrong without an error."""
+    world = make_world(logger=logger)
+    world.on("known")(lambda client: world.server.emit("news", ["secret"], rooms=["nobody"]))
+    world.on("connect", "/closed")(lambda client, environ, auth: False)
+    peer = world.peer("polling")
+    client = peer.join()
+    for namespace in ("/closed", "/unknown"):
+        peer.ask(namespace)
+        world.settle()
+    peer.emit("known")
+    peer.emit("x" * 1000)
+    world.settle()
+    world.server.emit_with_ack("question", [], lambda *_: None, lambda *_: None)
+    peer.leave()
+    world.settle()
+    told = [line.getMessage().replace(client.sid, "SID") for line in lines]
+    refused = told.pop(1)
+    assert refused.startswith("Client ")
+    assert refused.endswith(" was refused in '/closed': Connection rejected by server")
+    assert told == [
+        "Client SID has joined '/' over polling",
+        "A client was refused in '/unknown': Invalid namespace",
+        "Client SID in '/' sent the event 'known'",
+        f"Client SID in '/' sent the event '{'x' * 99}, which has no handler",
+        "Sending the event 'news' in '/' to 0 clients here",
+        "Sending the event 'question' in '/' to 1 clients here, for an answer",
+        "Client SID has left '/': client disconnect",
+    ]
+
+
+def test_without_progress_nothing_is_told(world: Any) -> None:
+    """And events take the short way."""
+    peer = world.peer()
+    peer.join()
+    peer.emit("unknown")
+    peer.leave()
+    world.settle()
+    assert not world.lines
+    assert world.server.short_way is not None

@@ -18,6 +18,7 @@ from carboy.transports.memory import MemoryConnection
 @pytest.fixture
 def server(logger: logging.Logger) -> Server:
     """A server that serves nobody."""
+    logger.setLevel(logging.WARNING)
     return Server(Config.from_options({"logger": logger}))
 
 

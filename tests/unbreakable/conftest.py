@@ -30,7 +30,7 @@ def make_target() -> Iterator[Callable[..., Target]]:
         logging.getLogger(name).addHandler(handler)
 
     def make(prepare: Callable[[Any], Any] = lambda server: None, **options: Any) -> Target:
-        logger = logging.Logger("under attack")  # noqa: LOG001  # nobody else's
+        logger = logging.Logger("under attack", logging.WARNING)  # noqa: LOG001  # nobody else's
         logger.addHandler(handler)
         server = serving.make_server(logger=logger, **options)
         prepare(server)

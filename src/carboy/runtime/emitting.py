@@ -88,6 +88,8 @@ class Emitting:
         if cluster is not None and rooms is not None:
             rooms = tuple(rooms)  # they are read twice
         recipients = self.adapter.recipients(namespace, rooms, skip)
+        if self.log.progress:
+            self.log.info("Sending the event %r in %r to %d clients here", event, namespace, len(recipients))
         if recipients:
             encoded = self.codec.encode(EVENT, namespace, None, [event, *arguments], b"4")
             self._distribute(Client.send, recipients, Message(*encoded, volatile))
@@ -135,6 +137,13 @@ class Emitting:
         recipients = self.adapter.recipients(namespace, rooms, skip)
         cluster = self.others() if everywhere else None
         elsewhere = cluster is not None and cluster.is_elsewhere(namespace, rooms)
+        if self.log.progress:
+            self.log.info(
+                "Sending the event %r in %r to %d clients here, for an answer",
+                event,
+                namespace,
+                len(recipients),
+            )
         if recipients:
             ack = self._ask(recipients, event, arguments, namespace, answered, lost)
             if timeout is not None and self.hub.running:

@@ -11,7 +11,7 @@ from carboy.runtime.client import Client
 from carboy.runtime.handlers import Handlers
 from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
-from carboy.runtime.log import Log
+from carboy.runtime.log import TEXT, Log
 from carboy.runtime.message import Message
 from carboy.socketio.packets import ACK, Codec
 
@@ -44,6 +44,11 @@ class Events:
         """
         event = data[0]
         found = self._handlers.find(client.namespace, event)
+        if self._log.progress:
+            nobody = "" if found is not None else ", which has no handler"
+            self._log.info(
+                f"Client %s in %r sent the event {TEXT}%s", client.sid, client.namespace, event, nobody
+            )
         if found is not None:
             handler, named = found
             arguments = tuple(data if named else data[1:])

@@ -19,6 +19,7 @@ from carboy.runtime.events import Events
 from carboy.runtime.handlers import ANY, Handlers
 from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
+from carboy.runtime.log import TEXT, Log
 from carboy.runtime.message import Message
 from carboy.socketio.packets import CONNECT, CONNECT_ERROR, DISCONNECT, Codec
 from carboy.socketio.states import ClientInput, ClientState
@@ -44,6 +45,7 @@ class Lifecycle:
         jobs: runs them.
         codec: encodes the packets.
         events: reports exceptions.
+        log: tells of progress.
 
     Attributes:
         leaving: the clients whose disconnect handlers run, by namespace and id.
@@ -59,6 +61,7 @@ class Lifecycle:
         jobs: Jobs,
         codec: Codec,
         events: Events,
+        log: Log,
     ) -> None:
         self._config = config
         self._hub = hub
@@ -67,6 +70,7 @@ class Lifecycle:
         self._jobs = jobs
         self._codec = codec
         self._events = events
+        self._log = log
         self.leaving: dict[tuple[str, str], Client] = {}
         self.name = ""
 
@@ -83,6 +87,8 @@ class Lifecycle:
             raise PacketError(f"a second CONNECT for the namespace {namespace[:50]!r}")
         error = self._refusal(connection, namespace)
         if error is not None:
+            if self._log.progress:
+                self._log.info(f"A client was refused in {TEXT}: %s", namespace, error["message"])
             connection.send(self._message(CONNECT_ERROR, namespace, error))
             return
         client = Client(generate_sid(self.name), namespace, connection, self._config.max_output_bytes)
@@ -169,6 +175,10 @@ class Lifecycle:
         if not left and not self._config.always_connect:
             client.connection.send(self._message(CONNECT, client.namespace, {"sid": client.sid}))
         client.move(ClientInput.ACCEPT)
+        if self._log.progress:
+            self._log.info(
+                "Client %s has joined %r over %s", *_who(client), client.connection.session.transport
+            )
         if not left:
             client.connection.joined()
             client.release()
@@ -178,6 +188,8 @@ class Lifecycle:
             self._take_leave(client, client.left or CLIENT_DISCONNECT)
 
     def _refuse(self, client: Client, refusal: dict[str, Any], *, tell: bool) -> None:
+        if self._log.progress:
+            self._log.info("Client %s was refused in %r: %s", *_who(client), refusal.get("message", refusal))
         client.drop_held()
         connection = client.connection
         if self._take_early(client) and connection.paused:
@@ -199,6 +211,8 @@ class Lifecycle:
 
     def _take_leave(self, client: Client, reason: str) -> None:
         """Runs the disconnect handler of a client that is now leaving."""
+        if self._log.progress:
+            self._log.info("Client %s has left %r: %s", *_who(client), reason)
         # First this and then that, so that other threads find the client in one of the two at any time.
         self.leaving[client.namespace, client.sid] = client
         self._adapter.discard(client)
@@ -232,6 +246,10 @@ class Lifecycle:
 
     def _message(self, type: int, namespace: str, data: Any) -> Message:
         return Message(*self._codec.encode(type, namespace, None, data, b"4"))
+
+
+def _who(client: Client) -> tuple[str, str]:
+    return client.sid, client.namespace
 
 
 def refusal_data(error: BaseException) -> dict[str, Any] | None:

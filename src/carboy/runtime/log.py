@@ -11,6 +11,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+TEXT = "%.100r"
+"""How a line shows what a peer has written: quoted, and not in any length."""
+
 QUIET_FOR = 10.0
 """Seconds for which a kind of line is not repeated."""
 
@@ -26,6 +29,8 @@ class Log:
 
     Attributes:
         logger: where the lines go.
+        progress: whether each client and event is told of, as the option and the logger's level were at the
+            start.
     """
 
     def __init__(
@@ -33,6 +38,7 @@ class Log:
     ) -> None:
         given = isinstance(option, logging.Logger)
         self.logger: logging.Logger = option if given else _logger(name, progress=bool(option))
+        self.progress = bool(option) and self.logger.isEnabledFor(logging.INFO)
         self._clock = clock
         self._lock = threading.Lock()
         self._quiet: dict[str, tuple[float, int]] = {}

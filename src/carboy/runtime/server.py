@@ -70,7 +70,7 @@ class Server(Membership):
         self.events = Events(self.hub, self.handlers, jobs, self.codec, self.log)
         self.short_way = self._make_short_way()
         self.lifecycle = Lifecycle(
-            config, self.hub, self.adapter, self.handlers, jobs, self.codec, self.events
+            config, self.hub, self.adapter, self.handlers, jobs, self.codec, self.events, self.log
         )
         self.callbacks = Callbacks(self.hub, jobs, self.events, self.log)
 
@@ -87,6 +87,8 @@ class Server(Membership):
         config = self.config
         if config.serializer == "msgpack" or config.json is not None or not config.async_handlers:
             return None
+        if self.log.progress:
+            return None  # it tells of nothing
         named, limits = self.handlers.named, decoder_limits(config)
         return ShortWay(self.hub, named, self.events, self.jobs, limits, config.max_queued_events)
 
