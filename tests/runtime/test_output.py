@@ -138,3 +138,22 @@ def test_output_that_flows_is_not_counted(output: Counted, loop: Any) -> None:
         output.send(text(BOUND))
     loop.turn()
     assert (output.overflows, output.transport.writes) == (0, [10])
+
+
+def test_what_is_being_written_counts_once(output: Counted, loop: Any) -> None:
+    """A transport may stall in the very write, when it has the bytes already."""
+    wire = output.transport
+
+    def write(messages: list[Message]) -> bool:
+        wire.unsent = BOUND - 20
+        output.stall()
+        return type(wire).write(wire, messages)
+
+    wire.write = write
+    output.send(text(BOUND - 20))
+    loop.turn()
+    assert output.overflows == 0
+    output.send(text(20))
+    assert output.overflows == 0
+    output.send(text(1))
+    assert output.overflows == 1

@@ -87,9 +87,9 @@ class Output:
         """Writes what has gathered, if the transport takes it now."""
         pending = self._pending
         if pending and self.transport is not None:
-            if self.transport.write(pending):
-                self._pending = []
-            else:
+            self._pending = []  # a transport that stalls in this very write counts them itself
+            if not self.transport.write(pending):
+                self._pending = pending
                 self.stall()
 
     def output_taken(self) -> None:
