@@ -207,6 +207,7 @@ def serve_with_workers(
         server.log,
         settings.server.get("shutdown_timeout", SHUTDOWN_TIMEOUT),
         lambda: _tell_address(settings, 0 if uds else name[1]),
+        server.leave,
     )
     try:
         site = make_site(started=workers.tell_ready, master=prefork.make_master())

@@ -214,8 +214,7 @@ class SocketIOServer:
 
     def shutdown(self) -> None:
         """Leave the message queue. The server itself ends with what serves it; see `SocketIO.stop`."""
-        if self._runtime.cluster is not None:
-            self._runtime.cluster.bus.close()
+        self._runtime.leave()
 
     def handle_request(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Refuse: the server does not take single requests."""

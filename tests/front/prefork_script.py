@@ -68,6 +68,12 @@ def tell_served() -> None:
         select.select = signal_and_select
 
 
+def leave() -> None:
+    """Print a line in the worker."""
+    if HOW == "takes leave":
+        say("takes leave")
+
+
 def signal_and_select(*arguments: Any, select_now: Any = select.select) -> Any:
     """Get SIGTERM and wait for files, with no chance for Python to call the signal's handler in between."""
     select.select = select_now
@@ -83,6 +89,7 @@ workers = WorkerProcesses(
     Log(True),
     -4.0 if HOW == "hangs" else 0.0,
     tell_served,
+    leave,
 )
 try:
     if HOW == "in a thread":

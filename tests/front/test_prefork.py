@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,9 @@ from pathlib import Path
 import pytest
 
 import carboy
+from carboy.front import prefork
+from carboy.front.prefork import WorkerProcesses
+from carboy.runtime.log import Log
 
 SCRIPT = Path(__file__).parent / "prefork_script.py"
 SECONDS = 20.0
@@ -119,6 +123,14 @@ def test_signal_right_before_the_first_process_waits_is_not_overslept() -> None:
         assert running.rest() == [f"ended {running.process.pid}"]
 
 
+def test_worker_takes_leave_when_it_serves_no_more() -> None:
+    """Its process ends without what Python does at an exit, so that the first one's is done once."""
+    with run(1, "takes leave") as running:
+        running.serves()
+        running.signal(signal.SIGTERM)
+        assert running.rest() == ["takes leave", f"ended {running.process.pid}"]
+
+
 def test_stop_in_a_worker_ends_all() -> None:
     """Whichever process of a server is asked."""
     with run() as running:
@@ -204,3 +216,126 @@ def _lives(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+class OnPaper:
+    """Workers that are processes in name only.
+
+    Attributes:
+        workers: what is tested, with two of them that serve.
+        forked: the process ids that were given away, in order.
+        told: who was told to end.
+        lines: what was logged.
+        room: whether the system has room for one more.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.forked: list[int] = []
+        self.told: list[int] = []
+        self.lines: list[str] = []
+        self.room = True
+        logger = logging.Logger("on paper")  # noqa: LOG001
+        logger.addFilter(lambda record: bool(self.lines.append(record.getMessage())))
+        self.workers = WorkerProcesses(2, [], Log(logger), 0.0, lambda: None)
+        monkeypatch.setattr(os, "fork", self.fork)
+        monkeypatch.setattr(prefork, "_kill", lambda process, number: self.told.append(process))
+        self.workers._due = [0.0, 0.0]
+        self.workers._start_due()
+        self.serve(*self.forked)
+
+    def fork(self) -> int:
+        """Give away the next id, which is no process's."""
+        if not self.room:
+            raise BlockingIOError("no room")
+        self.forked.append(2**30 + len(self.forked))
+        return self.forked[-1]
+
+    def serve(self, *processes: int) -> None:
+        """Have workers tell that they serve."""
+        for process in processes:
+            self.workers._take(process)
+
+    def end(self, *processes: int) -> None:
+        """Have workers end."""
+        for process in processes:
+            self.workers._ended(process, 0)
+
+    def restart(self) -> None:
+        """Ask for a restart."""
+        self.workers._take(prefork.RESTART)
+
+    @property
+    def alive(self) -> list[int]:
+        """The workers that have not ended."""
+        return sorted(self.workers._born)
+
+
+def test_stop_during_a_restart_starts_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when the worker that was replaced ends, nor when its successor serves only now."""
+    paper = OnPaper(monkeypatch)
+    first, second = paper.forked
+    paper.restart()
+    third = paper.forked[-1]
+    paper.serve(third)
+    paper.workers._take(prefork.STOP)
+    paper.end(first)
+    assert paper.alive == [second, third]
+    paper.end(second, third)
+    assert len(paper.forked) == 3
+
+
+def test_restart_during_a_restart_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the last of the old workers ends: there are as many as before."""
+    paper = OnPaper(monkeypatch)
+    first, second = paper.forked
+    paper.restart()
+    third = paper.forked[-1]
+    paper.serve(third)
+    paper.restart()
+    paper.end(first)
+    fourth = paper.forked[-1]
+    paper.serve(fourth)
+    paper.restart()
+    paper.end(second)
+    assert paper.alive == [third, fourth]
+    paper.restart()
+    assert len(paper.alive) == 3
+
+
+def test_worker_that_has_ended_before_its_news_is_read_serves_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be waited for at each restart."""
+    paper = OnPaper(monkeypatch)
+    first, second = paper.forked
+    paper.end(second)
+    paper.serve(second)
+    paper.workers._due = [0.0]
+    paper.workers._start_due()
+    third = paper.forked[-1]
+    paper.serve(third)
+    paper.restart()
+    paper.serve(paper.forked[-1])
+    paper.end(first)
+    paper.serve(paper.forked[-1])
+    assert paper.told == [first, third]
+
+
+def test_worker_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a second; the others go on, signals are taken, and one line tells it."""
+    paper = OnPaper(monkeypatch)
+    paper.room = False
+    paper.end(paper.forked[0])
+    paper.workers._due = [0.0]
+    paper.workers._start_due()
+    assert len(paper.workers._due) == 1
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    paper.restart()
+    paper.room = True
+    paper.workers._due = [0.0]
+    paper.workers._start_due()
+    assert len(paper.alive) == 2
+    assert [line.partition(":")[0] for line in paper.lines[1:]] == [
+        "No worker process can be started",
+        "The restart ends here",
+    ]

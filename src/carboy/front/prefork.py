@@ -65,6 +65,7 @@ class WorkerProcesses:
         log: where the ends of workers are told.
         shutdown_timeout: seconds that a worker takes to end.
         started: called once in this process when all of them serve.
+        leave: called in each worker that ends, when it serves no more.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class WorkerProcesses:
         log: Log,
         shutdown_timeout: float,
         started: Callable[[], None],
+        leave: Callable[[], None] = lambda: None,
     ) -> None:
         self._count = count
         self._sockets = sockets
         self._log = log
         self._end_time = shutdown_timeout + GRACE
         self._started: Callable[[], None] | None = started
+        self._leave = leave
         self._news, self._tell_end = os.pipe()
         self._signals, self._tell_signal = os.pipe()
         os.set_blocking(self._tell_signal, False)
@@ -145,15 +148,22 @@ class WorkerProcesses:
         due = [when for when in self._due if when <= now]
         self._due = [when for when in self._due if when > now]
         for _ in due:
-            self._fork()
+            if self._fork() is None:
+                self._due.append(now + SHORT_LIFE)
 
-    def _fork(self) -> int:
+    def _fork(self) -> int | None:
+        """Returns a new worker, or None if the system has no room for one."""
         everything = signal.valid_signals()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, everything)
-        process = os.fork()
-        if process == 0:
-            self._work(before)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            process = os.fork()
+            if process == 0:
+                self._work(before)
+        except OSError as error:
+            self._log.rarely("fork", "No worker process can be started: %s", error)
+            return None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._born[process] = monotonic()
         return process
 
@@ -169,6 +179,7 @@ class WorkerProcesses:
             os.close(self._hold)
             threading.Thread(target=self._watch, name="carboy-first", daemon=True).start()
             self._site.run(self._sockets)
+            self._leave()
             status = 0
         except BaseException as error:  # noqa: BLE001  # it is told here, and goes nowhere
             self._log.exception("A worker process failed", error=error)
@@ -231,24 +242,36 @@ class WorkerProcesses:
             self._serves(news)
 
     def _serves(self, process: int) -> None:
+        if process not in self._born:
+            return  # it has ended meanwhile
         self._ready.add(process)
         self._failures = 0
         if self._started is not None and len(self._ready) == self._count:
             self._started()
             self._started = None
-        if process == self._replacement:
+        if process == self._replacement and not self._stopping:
             self._replacement = None
             self._dismiss(self._outdated.popleft() if self._outdated else process)
 
     def _restart(self) -> None:
-        """Begins to replace the workers, one after another, so that the address is served all the time."""
-        if not self._outdated:
+        """Begins to replace the workers, one after another, so that the address is served all the time.
+
+        One that is under way is enough: the workers that it has replaced are no older.
+        """
+        if not self._outdated and not self._leaving and self._replacement is None:
             self._outdated = deque(self._ready - self._leaving)
             self._replace_next()
 
     def _replace_next(self) -> None:
-        if self._outdated:
+        if self._outdated and not self._stopping:
             self._replacement = self._fork()
+            if self._replacement is None:
+                self._end_restart("no new worker process can be started")
+
+    def _end_restart(self, reason: str) -> None:
+        self._log.warning("The restart ends here: %s", reason)
+        self._outdated.clear()
+        self._replacement = None
 
     def _dismiss(self, process: int) -> None:
         self._leaving.add(process)
@@ -270,9 +293,7 @@ class WorkerProcesses:
             self._leaving.discard(process)
             self._replace_next()
         elif process == self._replacement:
-            self._log.warning("The restart ends here: a new worker process ended before it served")
-            self._outdated.clear()
-            self._replacement = None
+            self._end_restart("a new worker process ended before it served")
         elif not self._stopping:
             self._ended_by_itself(process, status, served=served)
             self._due.append(monotonic() + (SHORT_LIFE if served and lived < SHORT_LIFE else 0))

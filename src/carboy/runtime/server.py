@@ -180,6 +180,11 @@ class Server(Membership):
             self.cluster.start()
             self.cluster.bus.wait(LISTEN_TIME)
 
+    def leave(self) -> None:
+        """Takes leave of other processes, when they have what was sent to them, or after a moment."""
+        if self.cluster is not None:
+            self.cluster.bus.close()
+
 
 def make_codec(config: Config) -> Codec:
     """Makes the codec that the option `serializer` names, with the limits of the other options."""
