@@ -256,10 +256,10 @@ class WorkerProcesses:
     def _restart(self) -> None:
         """Begins to replace the workers, one after another, so that the address is served all the time.
 
-        One that is under way is enough: the workers that it has replaced are no older.
+        While one is under way another one changes nothing, since its workers are as new as any.
         """
         if not self._outdated and not self._leaving and self._replacement is None:
-            self._outdated = deque(self._ready - self._leaving)
+            self._outdated = deque(self._ready)
             self._replace_next()
 
     def _replace_next(self) -> None:
