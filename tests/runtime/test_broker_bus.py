@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -316,6 +317,62 @@ def test_many_threads_may_publish_while_others_ask_again(make_node: Any, broker:
     for thread in threads:
         thread.join()
     b.hears(*["x"] * 800)
+
+
+@pytest.mark.parametrize("lacking", ["thread", "file"])
+def test_bus_that_could_not_begin_tries_again_with_the_next_message(
+    make_node: Any, monkeypatch: pytest.MonkeyPatch, lines: Any, lacking: str
+) -> None:
+    """What waited arrives too; one line tells of it, nobody waits for it, and there is nothing to close."""
+    a, b = make_node(), make_node(start=False)
+
+    def refuse(*arguments: Any) -> None:
+        raise RuntimeError("none is left") if lacking == "thread" else OSError("none is left")
+
+    with monkeypatch.context() as patch:
+        if lacking == "thread":
+            patch.setattr(threading.Thread, "start", refuse)
+        else:
+            patch.setattr(b.bus, "_make_loop", broker_bus.BusLoop)
+            patch.setattr(socket, "socketpair", refuse)
+        for text in "12":
+            b.bus.start(b.receive, lambda name: None)
+            b.say(text)
+        assert b.bus._settled.is_set()
+    assert all(loop.is_closed() for loop in b.loops)
+    assert b.bus.error == "none is left"
+    b.bus.close()
+    b.bus.start(b.receive, lambda name: None)
+    assert not b.bus._settled.is_set()
+    b.greet()
+    b.say("3")
+    a.hears("1", "2", "3")
+    assert b.bus.error is None
+    told = [line for line in lines if line.levelno >= logging.WARNING]
+    assert ["could not begin" in line.getMessage() for line in told] == [True]
+    assert told[0].exc_info is None
+
+
+def test_listener_is_not_ready_before_it_is_subscribed(
+    make_node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the connection that it had until then, only to write, would be greeted by now."""
+    node = make_node(start=False)
+    node.bus.start(node.receive, lambda name: None, listen=False)
+    until(lambda: node.bus.connected)
+    node.advance(0)  # so that the time for answers to its greeting has begun
+    connect, may_connect = node.bus._driver.connect, asyncio.Event()
+
+    async def wait_and_connect(channels: Any) -> None:
+        await may_connect.wait()
+        await connect(channels)
+
+    monkeypatch.setattr(node.bus._driver, "connect", wait_and_connect)
+    node.bus.start(node.receive, lambda name: None)
+    node.advance(broker_bus.GREETING_TIME)
+    assert not node.bus._settled.is_set()
+    node.loops[-1].call_soon_threadsafe(may_connect.set)
+    node.greet()
 
 
 FORKING = """

@@ -178,6 +178,27 @@ def test_node_that_ends_is_not_waited_for() -> None:
     assert asked.lost == [NOBODY]
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_node_that_ends_while_it_is_counted_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Its end is told when nobody waits for it yet; the others, who have no recipient, are heard as ever."""
+    cluster = Cluster(count, complete=True)
+    bus = cluster.bus(0)
+    look = bus.nodes
+
+    def end_behind_the_look() -> frozenset[str]:
+        found = look()
+        if "node1" in found:
+            cluster.bus(1).close()
+        return found
+
+    monkeypatch.setattr(bus, "nodes", end_behind_the_look)
+    asked = Asked().ask(cluster, rooms=["room"])
+    assert asked.lost == [NOBODY]
+    assert not cluster.servers[0].cluster.acks._waiting
+
+
 def test_client_elsewhere_is_disconnected(cluster: Cluster) -> None:
     """By its sid; an unknown one is ignored everywhere."""
     b = cluster.person(1)

@@ -57,6 +57,9 @@ class BusLoop(asyncio.SelectorEventLoop):
         """Resolves a name, in the bus's own thread, where nothing else has to go on meanwhile."""
         return socket.getaddrinfo(*args, **kwargs)
 
+    def __del__(self) -> None:
+        """Closes nothing: it is closed, or it lacked files to be made, and asyncio's own would raise."""
+
 
 class BrokerBus:
     """Carries messages over a broker.
@@ -113,14 +116,11 @@ class BrokerBus:
 
     def _rest(self) -> None:
         """Has no thread, as at first."""
-        self.connected = False
+        self.connected = self._listens = self._failed = self._closing = False
         self.error: str | None = None
-        self._listens = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._serving: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
-        self._failed = False
-        self._closing = False
         self._wake = asyncio.Event()  # something waits, or the bus is to close
         self._again = asyncio.Event()  # other channels are wanted
         self._echoed = asyncio.Event()
@@ -136,13 +136,11 @@ class BrokerBus:
         with self._starting:
             self._receive = receive
             if listen and not self._listens:
+                self._settled = threading.Event()  # another: a timer of the old connection may set that one
                 self._listens = True
-                self._settled.clear()
                 self._call(self._again.set)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="carboy-bus", daemon=True)
-                self._thread.start()
-                self._close_at_exit()
+                self._begin()
 
     def wait(self, timeout: float) -> bool:
         """Waits until it is connected and greeted, or has failed to; see `Bus.wait`."""
@@ -195,6 +193,25 @@ class BrokerBus:
         if not thread.is_alive():
             self._rest()
 
+    def _begin(self) -> None:
+        """Starts the thread; where that fails, the next message tries again."""
+        self._settled.clear()
+        loop: asyncio.AbstractEventLoop | None = None
+        try:
+            loop = self._make_loop()
+            thread = threading.Thread(target=self._run, args=(loop,), name="carboy-bus", daemon=True)
+            thread.start()
+        except (OSError, RuntimeError) as error:  # no file or thread is left, or the interpreter ends
+            if loop is not None:
+                loop.close()
+            self.error = str(error)
+            self._settled.set()
+            text = "The connection to %s could not begin: %s. The next message to other processes tries again"
+            self._log.rarely("bus", text, self._broker, error)
+        else:
+            self._thread = thread
+            self._close_at_exit()
+
     def _call(self, function: Callable[[], object]) -> None:
         loop = self._loop
         if loop is not None:
@@ -207,14 +224,12 @@ class BrokerBus:
 
     def _close_at_exit(self) -> None:
         """Closes when the process ends; children of multiprocessing and of Celery do so without `atexit`."""
-        for name in ("multiprocessing.util", "billiard.util"):
-            if name in sys.modules:
-                sys.modules[name].Finalize(None, _close, (ref(self),), exitpriority=100)
+        for name in {"multiprocessing.util", "billiard.util"} & sys.modules.keys():
+            sys.modules[name].Finalize(None, _close, (ref(self),), exitpriority=100)
 
     # The thread
 
-    def _run(self) -> None:
-        loop = self._make_loop()
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             self._serving = loop.create_task(self._serve())
             with suppress(asyncio.CancelledError):
@@ -238,6 +253,7 @@ class BrokerBus:
     async def _carry(self) -> bool:
         """Carries messages while the connection lasts; returns False if it has failed."""
         own = self._queue.name(self.node)
+        self._greeted = self._settled  # before it looks at `_listens`: who wants to listen later waits longer
         try:
             await self._driver.connect([self._channel, own] if self._listens else [own])
             await self._work()
@@ -259,10 +275,8 @@ class BrokerBus:
 
     async def _work(self) -> None:
         """Carries messages until the connection fails, or is to be made anew."""
-        tasks = [
-            asyncio.ensure_future(work)
-            for work in (self._listen(), self._send(), self._watch(), self._again.wait())
-        ]
+        works = self._listen(), self._send(), self._watch(), self._again.wait()
+        tasks = [asyncio.ensure_future(work) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -308,7 +322,7 @@ class BrokerBus:
         loop = asyncio.get_running_loop()
         self._tell_connected()
         self._queue.add_answers(self._queue.ask(Ledgers.connected, loop.time(), listens=self._listens))
-        loop.call_later(GREETING_TIME, self._settled.set)
+        loop.call_later(GREETING_TIME, self._greeted.set)
 
     async def _try(self) -> None:
         """Makes sure that what is published comes back."""
@@ -367,9 +381,8 @@ class BrokerBus:
 
     def _tell(self, error: BrokerError) -> None:
         if not self._failed and not self._closing:
-            self._log.warning(
-                "No connection to the message queue %s. This process goes on alone and tries again", error
-            )
+            text = "No connection to the message queue %s. This process goes on alone and tries again"
+            self._log.warning(text, error)
         self._failed, self.error = True, str(error)
         self._settled.set()
 

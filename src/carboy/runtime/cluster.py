@@ -12,7 +12,7 @@ from typing import Any
 
 from carboy.adapters.bus import Bus
 from carboy.adapters.messages import LIMITS, Message, arguments_of, encode_message, write_rooms
-from carboy.runtime.acks import Answered, Lost
+from carboy.runtime.acks import NOBODY, Answered, Lost
 from carboy.runtime.census import Census
 from carboy.runtime.incoming import Incoming, Local
 from carboy.runtime.remote_acks import RemoteAcks
@@ -112,6 +112,9 @@ class Cluster:
         message["census"] = self.bus.complete
         awaited = self.bus.nodes() if self.bus.complete else None
         self.acks.add(number, answered, lost, awaited, timeout)
+        if awaited:
+            for node in awaited - self.bus.nodes():  # its end may have been told before `add`
+                self.acks.lost(number, node, NOBODY)
         self._publish(message)
         return number
 
