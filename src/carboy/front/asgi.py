@@ -132,7 +132,10 @@ class ASGIApplication:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = ASGIExchange(scope, receive)
-        await _send_reply(await self.endpoint.serve(environ_of_scope(scope), exchange), send)
+        reply = await self.endpoint.serve(environ_of_scope(scope), exchange)
+        if self.endpoint.closing and scope.get("http_version") in ("1.0", "1.1"):  # later ones forbid it
+            reply = reply._replace(headers=[*reply.headers, ("Connection", "close")])
+        await _send_reply(reply, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect

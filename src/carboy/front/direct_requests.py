@@ -277,8 +277,9 @@ class DirectRequest:
         carrier.watches = False
         if not self.disconnected and not transport.is_closing():
             fixed = carrier.server_state.default_headers
-            transport.write(response_head(reply, fixed, close=not self.keep_alive) + reply.body)
-            if not self.keep_alive:
+            close = self._endpoint.closing or not self.keep_alive  # who comes back finds another worker
+            transport.write(response_head(reply, fixed, close=close) + reply.body)
+            if close:
                 transport.close()
         carrier.on_response_complete()
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import gzip
 import json
 import re
 import time
+from typing import Any, cast
 
 import pytest
-from colleagues import kill, membership, serve
+from colleagues import kill, membership, play, serve, until
 from raw import Response, opened
 from serving import POLLING, Site
+
+from carboy.front.workers.http_relay import HTTPRelay
+from carboy.transports.endpoint import Endpoint
 
 GONE = {"code": 1, "message": "Session ID unknown"}
 
@@ -45,6 +51,12 @@ def no_relay_waits(site: Site) -> bool:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return True
+
+
+def begin_to_stop(site: Site) -> None:
+    """Do what a worker begins to stop with, and no more."""
+    site.embedded._uvicorn._endpoint.closing = True
+    membership(site).http.hurry()
 
 
 def test_session_is_reached_through_every_worker() -> None:
@@ -174,6 +186,47 @@ def test_poll_is_refused_when_the_worker_of_its_session_dies() -> None:
         assert ask(other, "POST", target, b"40").status == 400
 
 
+def test_post_is_refused_when_the_worker_of_its_session_dies_before_its_body_is_there() -> None:
+    """It does not wait for a dead one either."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        peers = membership(other).peers
+        with other.client() as client:
+            client.send(f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n".encode())
+            other.wait_until(lambda: other.embedded._uvicorn.server_state.tasks, "the head is there", 5)
+            kill(owner)
+            other.wait_until(lambda: not peers.names, "the owner is missed", 5)
+            client.send(b"40")
+            answer = client.finish()
+        assert (answer.status, json.loads(answer.body)) == (400, GONE)
+        assert no_relay_waits(other)
+
+
+def test_post_that_is_cut_off_behind_the_death_of_its_worker_is_no_error() -> None:
+    """Its answer, which nobody looks at any more, is not told as an exception that was missed."""
+
+    class Exchange:
+        async def read(self, limit: int) -> bytes:
+            return await asyncio.get_running_loop().create_future()
+
+    async def scene() -> None:
+        missed: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: missed.append(context))
+        relay = HTTPRelay(cast("Endpoint", None), 1, lambda *frame: None)
+        asking = asyncio.ensure_future(relay.ask("name", {"REQUEST_METHOD": "POST"}, cast("Any", Exchange())))
+        await until(lambda: relay._asked)
+        relay.lost("name")
+        asking.cancel()
+        await asyncio.wait((asking,))
+        assert asking.cancelled()
+        assert not relay._asked
+        del asking  # whose traceback holds the answer
+        gc.collect()
+        assert not missed
+
+    play(scene)
+
+
 def test_poll_returns_when_the_worker_where_it_waits_stops() -> None:
     """The session lives on, elsewhere: the client asks again."""
     with serve() as (owner, other):
@@ -186,6 +239,27 @@ def test_poll_returns_when_the_worker_where_it_waits_stops() -> None:
             assert poll.finish().body == b"6"
             assert time.monotonic() - began < 8
         assert ask(owner, "POST", target, b'42["tell"]').body == b"ok"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["direct", "by ASGI"])
+@pytest.mark.parametrize("waits", [True, False], ids=["waits", "comes"])
+def test_poll_at_a_worker_that_stops_returns_and_closes_its_connection(waits: bool, chunked: bool) -> None:
+    """Whether it waits or only comes then; the client comes to another worker, and the session lives on."""
+    with serve() as (owner, other):
+        target = open_at(owner)
+        with other.client() as poll:
+            if not waits:
+                other.call(begin_to_stop, other)
+            poll.begin("GET", target, None, "Transfer-Encoding: chunked\r\n" if chunked else "")
+            poll.send(b"0\r\n\r\n" if chunked else b"")
+            if waits:
+                wait_for_poll(owner)
+                other.call(begin_to_stop, other)
+            answer = poll.finish()
+            assert (answer.status, answer.body, answer["connection"]) == (200, b"6", "close")
+            assert poll.closed()
+        assert ask(owner, "POST", target, b'42["tell"]').body == b"ok"
+        assert no_relay_waits(other)
 
 
 def test_worker_that_stops_tells_clients_that_poll_elsewhere() -> None:

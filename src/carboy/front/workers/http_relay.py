@@ -53,6 +53,7 @@ class HTTPRelay:
         self._asked: dict[int, tuple[str, asyncio.Future[Reply]]] = {}
         self._answering: dict[tuple[str, int], _RelayedExchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._hurries = False
 
     # Requests that arrived here
 
@@ -68,10 +69,9 @@ class HTTPRelay:
             RequestError: if the worker ends first.
         """
         polls = environ["REQUEST_METHOD"] != "POST"
-        state, body = (READ, b"") if polls else await self._read(exchange)
         number = next(self._numbers)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._asked[number] = name, answer
+        self._asked[number] = name, answer  # already here, since the worker may end while the body arrives
 
         def ended(has_left: bool) -> None:
             self._send(name, END, _encode((number, has_left)))
@@ -79,7 +79,11 @@ class HTTPRelay:
                 answer.set_result(Reply(400, [NO_STORE]))
 
         try:
-            self._send(name, REQUEST, _encode((number, relayed_fields(environ), state, body)))
+            state, body = (READ, b"") if polls else await self._read(exchange)
+            if not answer.done():  # else the worker has ended
+                self._send(name, REQUEST, _encode((number, relayed_fields(environ), state, body)))
+            if polls and self._hurries:
+                self._send(name, END, _encode((number, False)))
             return await (wait_for(answer, exchange, ended) if polls else answer)
         finally:
             del self._asked[number]
@@ -96,7 +100,8 @@ class HTTPRelay:
             return BROKEN, b""
 
     def hurry(self) -> None:
-        """Has the polls return that wait for other workers, since this one ends."""
+        """Has the polls return that wait for other workers, and those that come, since this one ends."""
+        self._hurries = True
         for number, (name, _) in self._asked.items():
             self._send(name, END, _encode((number, False)))
 
@@ -105,6 +110,7 @@ class HTTPRelay:
         for worker, answer in self._asked.values():
             if worker == name and not answer.done():
                 answer.set_exception(RequestError(1, "Session ID unknown"))
+                answer.exception()  # counts as seen, as a request that is cut off in its body does not look
         for (worker, _), exchange in self._answering.items():
             if worker == name:
                 exchange.end(left=True)
