@@ -38,8 +38,10 @@ def shown(default: object) -> str:
     """A default as a reader would write it."""
     if default is None:
         return "none"
-    if isinstance(default, (bool, str)):
-        return f"`{json.dumps(default)}`" if isinstance(default, str) else f"`{default}`"
+    if isinstance(default, str):
+        return f"`{json.dumps(default)}`"
+    if isinstance(default, bool):
+        return f"`{default}`"
     if isinstance(default, tuple):
         return ", ".join(map(shown, default))
     return f"{default:,}".removesuffix(".0")

@@ -16,7 +16,7 @@ from werkzeug._reloader import run_with_reloader  # the only place where Werkzeu
 from werkzeug.debug import DebuggedApplication
 from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloader
 
-from carboy.config import SHUTDOWN_TIMEOUT, warn_of_option
+from carboy.config import warn_of_option
 from carboy.exceptions import ConfigurationError
 from carboy.runtime.server import Server
 
@@ -205,7 +205,7 @@ def serve_with_workers(
         settings.workers,
         sockets,
         server.log,
-        settings.server.get("shutdown_timeout", SHUTDOWN_TIMEOUT),
+        settings.server["shutdown_timeout"],
         lambda: _tell_address(settings, 0 if uds else name[1]),
         server.leave,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -225,22 +224,17 @@ class OnPaper:
         workers: what is tested, with two of them that serve.
         forked: the process ids that were given away, in order.
         told: who was told to end.
-        lines: what was logged.
         room: whether the system has room for one more.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.forked: list[int] = []
         self.told: list[int] = []
-        self.lines: list[str] = []
         self.room = True
-        logger = logging.Logger("on paper")  # noqa: LOG001
-        logger.addFilter(lambda record: bool(self.lines.append(record.getMessage())))
-        self.workers = WorkerProcesses(2, [], Log(logger), 0.0, lambda: None)
+        self.workers = WorkerProcesses(2, [], Log(), 0.0, lambda: None, lambda: None)
         monkeypatch.setattr(os, "fork", self.fork)
         monkeypatch.setattr(prefork, "_kill", lambda process, number: self.told.append(process))
-        self.workers._due = [0.0, 0.0]
-        self.workers._start_due()
+        self.start(2)
         self.serve(*self.forked)
 
     def fork(self) -> int:
@@ -248,6 +242,16 @@ class OnPaper:
         if not self.room:
             raise BlockingIOError("no room")
         self.forked.append(2**30 + len(self.forked))
+        return self.forked[-1]
+
+    def start(self, count: int = 1) -> None:
+        """Have workers started that are due."""
+        self.workers._due = [0.0] * count
+        self.workers._start_due()
+
+    def serve_newest(self) -> int:
+        """Have the worker that was forked last tell that it serves; return its id."""
+        self.serve(self.forked[-1])
         return self.forked[-1]
 
     def serve(self, *processes: int) -> None:
@@ -275,8 +279,7 @@ def test_stop_during_a_restart_starts_nobody(monkeypatch: pytest.MonkeyPatch) ->
     paper = OnPaper(monkeypatch)
     first, second = paper.forked
     paper.restart()
-    third = paper.forked[-1]
-    paper.serve(third)
+    third = paper.serve_newest()
     paper.workers._take(prefork.STOP)
     paper.end(first)
     assert paper.alive == [second, third]
@@ -289,12 +292,10 @@ def test_restart_during_a_restart_changes_nothing(monkeypatch: pytest.MonkeyPatc
     paper = OnPaper(monkeypatch)
     first, second = paper.forked
     paper.restart()
-    third = paper.forked[-1]
-    paper.serve(third)
+    third = paper.serve_newest()
     paper.restart()
     paper.end(first)
-    fourth = paper.forked[-1]
-    paper.serve(fourth)
+    fourth = paper.serve_newest()
     paper.restart()
     paper.end(second)
     assert paper.alive == [third, fourth]
@@ -310,32 +311,30 @@ def test_worker_that_has_ended_before_its_news_is_read_serves_no_more(
     first, second = paper.forked
     paper.end(second)
     paper.serve(second)
-    paper.workers._due = [0.0]
-    paper.workers._start_due()
-    third = paper.forked[-1]
-    paper.serve(third)
+    paper.start()
+    third = paper.serve_newest()
     paper.restart()
-    paper.serve(paper.forked[-1])
+    paper.serve_newest()
     paper.end(first)
-    paper.serve(paper.forked[-1])
+    paper.serve_newest()
     assert paper.told == [first, third]
 
 
-def test_worker_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_that_cannot_be_started_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """In a second; the others go on, signals are taken, and one line tells it."""
     paper = OnPaper(monkeypatch)
     paper.room = False
     paper.end(paper.forked[0])
-    paper.workers._due = [0.0]
-    paper.workers._start_due()
+    paper.start()
     assert len(paper.workers._due) == 1
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
     paper.restart()
     paper.room = True
-    paper.workers._due = [0.0]
-    paper.workers._start_due()
+    paper.start()
     assert len(paper.alive) == 2
-    assert [line.partition(":")[0] for line in paper.lines[1:]] == [
+    assert [line.partition(":")[0] for line in caplog.messages[1:]] == [
         "No worker process can be started",
         "The restart ends here",
     ]

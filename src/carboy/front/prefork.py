@@ -75,7 +75,7 @@ class WorkerProcesses:
         log: Log,
         shutdown_timeout: float,
         started: Callable[[], None],
-        leave: Callable[[], None] = lambda: None,
+        leave: Callable[[], None],
     ) -> None:
         self._count = count
         self._sockets = sockets
@@ -171,8 +171,7 @@ class WorkerProcesses:
         """Serves as a worker, in its own process, and ends it."""
         status = 1
         try:
-            if self._in_main_thread:
-                signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(-1)  # it is the first process's, or the application's there
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -175,10 +175,7 @@ class Lifecycle:
         if not left and not self._config.always_connect:
             client.connection.send(self._message(CONNECT, client.namespace, {"sid": client.sid}))
         client.move(ClientInput.ACCEPT)
-        if self._log.progress:
-            self._log.info(
-                "Client %s has joined %r over %s", *_who(client), client.connection.session.transport
-            )
+        self._tell(client, "has joined %r over %s", client.connection.session.transport)
         if not left:
             client.connection.joined()
             client.release()
@@ -188,8 +185,7 @@ class Lifecycle:
             self._take_leave(client, client.left or CLIENT_DISCONNECT)
 
     def _refuse(self, client: Client, refusal: dict[str, Any], *, tell: bool) -> None:
-        if self._log.progress:
-            self._log.info("Client %s was refused in %r: %s", *_who(client), refusal.get("message", refusal))
+        self._tell(client, "was refused in %r: %s", refusal.get("message", refusal))
         client.drop_held()
         connection = client.connection
         if self._take_early(client) and connection.paused:
@@ -211,8 +207,7 @@ class Lifecycle:
 
     def _take_leave(self, client: Client, reason: str) -> None:
         """Runs the disconnect handler of a client that is now leaving."""
-        if self._log.progress:
-            self._log.info("Client %s has left %r: %s", *_who(client), reason)
+        self._tell(client, "has left %r: %s", reason)
         # First this and then that, so that other threads find the client in one of the two at any time.
         self.leaving[client.namespace, client.sid] = client
         self._adapter.discard(client)
@@ -244,12 +239,13 @@ class Lifecycle:
         lose_acks(client)
         client.context = None
 
+    def _tell(self, client: Client, what: str, detail: Any) -> None:
+        """Tells of a step in a client's life; the text has places for the namespace and the detail."""
+        if self._log.progress:
+            self._log.info(f"Client %s {what}", client.sid, client.namespace, detail)
+
     def _message(self, type: int, namespace: str, data: Any) -> Message:
         return Message(*self._codec.encode(type, namespace, None, data, b"4"))
-
-
-def _who(client: Client) -> tuple[str, str]:
-    return client.sid, client.namespace
 
 
 def refusal_data(error: BaseException) -> dict[str, Any] | None:

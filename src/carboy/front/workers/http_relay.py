@@ -83,7 +83,7 @@ class HTTPRelay:
             if not answer.done():  # else the worker has ended
                 self._send(name, REQUEST, _encode((number, relayed_fields(environ), state, body)))
             if polls and self._hurries:
-                self._send(name, END, _encode((number, False)))
+                ended(False)
             return await (wait_for(answer, exchange, ended) if polls else answer)
         finally:
             del self._asked[number]
