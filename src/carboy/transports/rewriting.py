@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from carboy.engineio.requests import parse_query
 from carboy.exceptions import RequestError
 
 Headers = Sequence[tuple[str, str]]
@@ -69,7 +70,13 @@ class Middleware(Protocol):
 
 def is_looked_at(environ: dict[str, Any]) -> bool:
     """Returns whether anybody looks at the environment: a new session, or the check of an origin."""
-    return "HTTP_ORIGIN" in environ or "sid=" not in environ.get("QUERY_STRING", "")
+    query_string = environ.get("QUERY_STRING", "")
+    if "HTTP_ORIGIN" in environ or "sid=" not in query_string:
+        return True
+    try:
+        return parse_query(query_string).sid is None  # `sid=&...` opens a session too
+    except RequestError:
+        return True
 
 
 async def rewrite(middleware: Middleware | None, environ: dict[str, Any]) -> None:
