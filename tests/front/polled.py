@@ -101,6 +101,7 @@ class Candidate:
     """A websocket without a network that wants to take a session over."""
 
     name = "websocket"
+    stalled = False
 
     def __init__(self) -> None:
         self.received: list[bytes] = []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import serving
+from raw import handshake_headers, opened
 
 from carboy.front import http_protocol
 
@@ -210,6 +211,22 @@ def test_peer_that_does_not_take_the_end_of_its_answer_is_cut_off(
         client.begin("GET", "/", headers="Connection: close\r\n")
         client.read_head()
         wait_for_none(hasty)
+
+
+def test_peer_that_does_not_take_its_answer_gets_no_websocket(
+    hasty: serving.Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The websocket would not hear that the connection is stalled, and its output be without a bound."""
+    with hasty.client(receive_buffer=4096) as client:
+        target = f"{serving.POLLING}&sid={opened(client.request('GET', serving.POLLING).body)['sid']}"
+        client.request("POST", target, b"40")
+        client.request("GET", target)
+        hasty.server.emit("news", ["x" * LARGE])
+        client.begin("GET", target)
+        client.read_head()
+        client.begin("GET", serving.WEBSOCKET, headers=handshake_headers())
+        wait_for_none(hasty)
+    assert caplog.messages[0].endswith("it asks for a websocket and does not take an earlier answer")
 
 
 def test_refused_peer_may_read_why_and_is_then_cut_off(

@@ -66,6 +66,7 @@ class Wire:
         writes: how many messages each write had.
         ready: whether it takes output; else the connection has to keep it.
         unsent: bytes that it reports as written but not gone.
+        stalled: whether it reports that its output piles up.
         closed: the code that it was closed with.
     """
 
@@ -75,6 +76,7 @@ class Wire:
         self.writes: list[int] = []
         self.ready = True
         self.unsent = 0
+        self.stalled = False
         self.closed: int | None = None
         self.released = 0
         self.hurried = 0

@@ -132,6 +132,24 @@ def test_silent_peer_is_gone_after_the_timeout(world: Any) -> None:
     assert peer.wire.closed == 1001
 
 
+@pytest.mark.parametrize("serializer", ["default", "msgpack"])
+def test_peer_that_sends_binary_messages_is_not_silent(
+    make_world: Callable[..., Any], serializer: str
+) -> None:
+    """Its pong may stand behind them on a slow line."""
+    world = make_world(serializer=serializer)
+    world.on("e")(lambda client, data: None)
+    peer = world.peer()
+    peer.join()
+    world.advance(25.1)
+    world.advance(15.0)
+    peer.emit("e", b"binary")
+    world.advance(10.0)
+    assert not peer.connection.session.closed
+    world.advance(11.0)
+    assert peer.connection.session.closed
+
+
 def test_client_that_joins_no_namespace_is_closed(make_world: Callable[..., Any]) -> None:
     """Whoever opens a session and never joins costs a bounded time, as does whoever is only refused."""
     world = make_world(connect_timeout=5)

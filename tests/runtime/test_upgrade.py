@@ -66,6 +66,27 @@ def test_session_moves_to_the_websocket_with_all_that_waits(candidate: Candidate
     assert candidate.connection.upgrade is None
 
 
+def test_output_of_a_websocket_that_was_stalled_before_the_switch_is_counted(candidate: Candidate) -> None:
+    """It tells of that once, to a session that was not its own: the bound holds all the same."""
+    candidate.say(b"2probe")
+    candidate.websocket.stalled = True
+    candidate.websocket.unsent = 17 * 1024 * 1024
+    candidate.say(b"5")
+    assert candidate.connection.session.closed
+    assert candidate.websocket.closed == 1008
+    assert "max_output_bytes" in candidate.world.warnings()[-1]
+
+
+def test_probes_are_not_answered_while_nobody_reads_the_answers(candidate: Candidate) -> None:
+    """What nobody reads does not pile up, and the upgrade may still come."""
+    candidate.websocket.stalled = True
+    candidate.say(b"2probe", b"2probe")
+    assert candidate.websocket.packets == []
+    candidate.websocket.stalled = False
+    candidate.say(b"2probe", b"5")
+    assert candidate.connection.transport is candidate.websocket
+
+
 def test_websocket_is_read_by_the_session_after_the_switch(candidate: Candidate) -> None:
     """Its packets are the client's, and its loss is the session's end."""
     got: list[Any] = []

@@ -231,15 +231,20 @@ def test_post_of_the_client_s_close_packet_is_answered() -> None:
     polled(test)
 
 
-def hold_back(poller: Poller) -> tuple[asyncio.Event, asyncio.Future]:
-    """Send an event that fills the queue until the gate is opened; return the gate and the POST."""
+def hold(poller: Poller) -> asyncio.Event:
+    """Add an event whose handler waits for a gate; return the gate."""
     gate = asyncio.Event()
 
-    async def hold(client) -> None:
+    async def wait(client) -> None:
         await gate.wait()
 
-    serving.on(poller.endpoint._server, "hold", hold)
-    return gate, poller.begin(poller.post(b'42["hold"]'))
+    serving.on(poller.endpoint._server, "hold", wait)
+    return gate
+
+
+def hold_back(poller: Poller) -> tuple[asyncio.Event, asyncio.Future]:
+    """Send an event that fills the queue until the gate is opened; return the gate and the POST."""
+    return hold(poller), poller.begin(poller.post(b'42["hold"]'))
 
 
 def test_post_is_answered_when_the_client_is_read_again() -> None:
@@ -498,6 +503,24 @@ def test_upgrade_keeps_a_client_paused() -> None:
         await settle()
         websocket.receiver.receive_text(b"5")
         assert ((await held).body, websocket.paused) == (b"ok", True)
+        gate.set()
+        await settle()
+        assert not websocket.paused
+
+    polled(test, max_queued_events=1)
+
+
+def test_post_whose_body_comes_after_the_upgrade_is_answered() -> None:
+    """It is the websocket then that is not read; nobody would come back to the request."""
+
+    async def test(poller: Poller, seen: list) -> None:
+        websocket = await begin_upgrade(poller)
+        gate, body = hold(poller), Body(None)
+        post = poller.begin(poller.post(body))
+        await settle()
+        websocket.receiver.receive_text(b"5")
+        body.arrive(b'42["hold"]')
+        assert ((await post).body, websocket.paused) == (b"ok", True)
         gate.set()
         await settle()
         assert not websocket.paused

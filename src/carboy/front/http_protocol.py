@@ -206,6 +206,8 @@ class HTTPProtocol(DirectProtocol):
             self.cycle.keep_alive = False  # the parser takes nothing any more, so the answer is the last one
         elif self._is_answering:
             self._refuse(_Refusal(400, "it asks for a websocket behind a request that is not answered"))
+        elif self.flow.write_paused:  # whoever took over would never hear of it
+            self._refuse(_Refusal(400, "it asks for a websocket and does not take an earlier answer"))
         else:
             self._hub.timers.cancel(self)
             self.switch(WebSocketDoor(self._server, self._endpoint, self._logger, self.server_state, early))

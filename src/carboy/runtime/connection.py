@@ -27,9 +27,7 @@ from carboy.socketio.packets import Codec, Incomplete, Packet
 PING = Message(PING_PACKET)
 MESSAGE_DIGIT, BINARY_MARK = ord("0") + MESSAGE, ord("b")
 
-CLOSE_FALLBACK = 30.0
-"""Seconds that a polling client is given to fetch the close packet."""
-
+CLOSE_FALLBACK = 30.0  # seconds that a polling client is given to fetch the close packet
 FOREVER = float("inf")
 
 
@@ -130,8 +128,7 @@ class Connection(Output):
     def open(self, transport: Transport) -> None:
         """Begins with a transport: from now on the heartbeat runs, and a namespace must be joined in time."""
         self.transport = transport
-        now = self._hub.now()
-        self._join_by = now + self._config.connect_timeout
+        self._join_by = self._hub.now() + self._config.connect_timeout
         self._owner.admission.unconnected += 1
         self._schedule()
 
@@ -159,6 +156,8 @@ class Connection(Output):
 
     def receive_binary(self, data: bytes) -> None:
         """Takes one Engine.IO binary message from the transport."""
+        if self.session.awaiting_pong:
+            self.session.activity(self._hub.now())
         try:
             if self._partial is not None:
                 packet = self._partial.add(data)
@@ -229,6 +228,8 @@ class Connection(Output):
             self._forget()
         elif self.paused:
             websocket.pause_reading()
+        if websocket.stalled and not self.session.closed:  # of which it told nobody
+            self.stall()
 
     # Back-pressure
 

@@ -64,7 +64,8 @@ class Upgrade:
             return
         effect = self._connection.session.receive_candidate(packet, self._hub.now())
         if effect is Effect.ANSWER_PROBE:
-            self.websocket.write([PROBE_ANSWER])
+            if not self.websocket.stalled:  # a peer may probe again and again without reading the answers
+                self.websocket.write([PROBE_ANSWER])
             self._connection.hurry_poll()
         elif effect is Effect.SWITCH or effect is Effect.SWITCH_AND_CLOSE:
             self._end()

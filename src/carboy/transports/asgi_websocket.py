@@ -43,6 +43,9 @@ class ASGIWebSocket:
     Args:
         max_bytes: bytes of one message.
         opened: called once with this object when messages may be sent; returns the connection.
+
+    Attributes:
+        stalled: whether output piles up, since the server does not take it.
     """
 
     __slots__ = (
@@ -54,10 +57,10 @@ class ASGIWebSocket:
         "_queued",
         "_readable",
         "_receiver",
-        "_stalled",
         "_tasks",
         "_timer",
         "_wake",
+        "stalled",
     )
 
     name = "websocket"
@@ -68,7 +71,7 @@ class ASGIWebSocket:
         self._connection: Carried | None = None
         self._queue: deque[tuple[str, Any, int]] = deque()
         self._queued = 0
-        self._stalled = False
+        self.stalled = False
         self._close_code: int | None = None
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._timer: asyncio.TimerHandle | None = None
@@ -118,8 +121,8 @@ class ASGIWebSocket:
                 self._queue.append(("bytes", binary, len(binary)) if binary else ("text", "b", 0))
             self._queued += message.size
         self._wake.set()
-        if self._queued > HIGH_WATER and not self._stalled:
-            self._stalled = True
+        if self._queued > HIGH_WATER and not self.stalled:
+            self.stalled = True
             if self._carries:
                 self._connection.stall()  # type: ignore[union-attr]  # `_carries` has looked
         return True
@@ -134,7 +137,7 @@ class ASGIWebSocket:
             self._close_code = code
             self._readable.set()
             self._wake.set()
-            if self._stalled:
+            if self.stalled:
                 self._cut()
             else:
                 self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._cut)
@@ -204,8 +207,8 @@ class ASGIWebSocket:
         kind, data, size = self._queue.popleft()
         await send({"type": "websocket.send", kind: data})
         self._queued -= size
-        if self._stalled and self._queued <= LOW_WATER:
-            self._stalled = False
+        if self.stalled and self._queued <= LOW_WATER:
+            self.stalled = False
             if self._carries:
                 self._connection.unstall()  # type: ignore[union-attr]  # `_carries` has looked
 

@@ -103,7 +103,7 @@ class PollingTransport:
                 connection.receive_text(packet)
         if connection.failure is not None:
             raise connection.failure
-        if connection.paused and not connection.session.closed:
+        if connection.paused and connection.transport is self and not connection.session.closed:
             self._posted = asyncio.get_running_loop().create_future()
         return self._posted
 

@@ -88,6 +88,9 @@ class WebSocket(picows.WSListener):
             their bytes.
         live: where it is while it is connected.
         opened: called once with this object when frames may be sent; returns the connection.
+
+    Attributes:
+        stalled: whether output piles up, since the peer does not read it.
     """
 
     __slots__ = (
@@ -101,10 +104,10 @@ class WebSocket(picows.WSListener):
         "_receive_binary",
         "_receive_text",
         "_send",
-        "_stalled",
         "_timer",
         "_transport",
         "_write",
+        "stalled",
     )
 
     name = "websocket"
@@ -128,7 +131,7 @@ class WebSocket(picows.WSListener):
         self._connection: Carried | None = None
         self._partial: _Partial | None = None
         self._closing = False
-        self._stalled = False
+        self.stalled = False
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
 
@@ -164,7 +167,7 @@ class WebSocket(picows.WSListener):
         if self._closing:
             return
         self._closing = True
-        if self._stalled:
+        if self.stalled:
             self._wire.abort()  # the close frame would stand behind what the peer does not read
         else:
             self._transport.send_close(code)
@@ -226,7 +229,7 @@ class WebSocket(picows.WSListener):
         elif kind is CLOSE:
             self._peer_closes(frame.get_payload_as_bytes())
         elif kind is PING:
-            if not self._stalled:
+            if not self.stalled:
                 transport.send_pong(frame.get_payload_as_bytes())
         elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
             self._take_fragment(kind, frame)
@@ -237,14 +240,14 @@ class WebSocket(picows.WSListener):
 
     def pause_writing(self) -> None:
         """Tells that output piles up."""
-        self._stalled = True
+        self.stalled = True
         connection = self._connection
         if connection is not None and connection.transport is self:
             connection.stall()
 
     def resume_writing(self) -> None:
         """Tells that it has left."""
-        self._stalled = False
+        self.stalled = False
         connection = self._connection
         if connection is not None and connection.transport is self:
             connection.unstall()
