@@ -180,8 +180,9 @@ def test_refusal_is_known_by_its_name_and_payload(error: Exception, payload: Any
         (builtins.ConnectionRefusedError("database"), REFUSED, 1),
         (SystemExit(1), REFUSED, 1),
         (lambda client: client.connection._owner.disconnect(client.sid), REFUSED, 0),
+        (ConnectionRefusedError("no", object()), REFUSED, 1),
     ],
-    ids=["False", "refusal", "exception", "builtin", "exit", "disconnect"],
+    ids=["False", "refusal", "exception", "builtin", "exit", "disconnect", "unencodable"],
 )
 def test_refused_client_is_told_why_and_leaves_nothing_behind(
     story: Story, verdict: Any, payload: Any, tracebacks: int
@@ -537,6 +538,19 @@ def test_events_before_the_decision_hold_their_client_back(make_story: Callable[
     story.decide()
     story.world.until(lambda: peer.wire.reading)
     assert story.notes == [("e", number) for number in range(4)]
+
+
+def test_events_that_nobody_handles_do_not_hold_their_client_back_for_good(
+    make_story: Callable[..., Story],
+) -> None:
+    """Nothing begins for them after the acceptance that could say at its end that there is room again."""
+    story = make_story(always_connect=True, max_queued_events=4)
+    peer = story.enter()
+    for _ in range(4):
+        peer.emit("unknown")
+    assert not peer.wire.reading
+    story.decide()
+    assert peer.wire.reading
 
 
 def test_events_of_a_refused_client_never_run(make_story: Callable[..., Story]) -> None:

@@ -181,6 +181,8 @@ class Lifecycle:
             client.release()
         for number, data in self._take_early(client):
             self._events.receive(client, number, data)
+        if client.connection.paused:  # nothing may have come of them that would say when they are done
+            client.connection.review()
         if left:
             self._take_leave(client, client.left or CLIENT_DISCONNECT)
 
@@ -193,10 +195,17 @@ class Lifecycle:
         if tell and self._config.always_connect:
             connection.send(self._message(DISCONNECT, client.namespace, None))
         elif tell:
-            connection.send(self._message(CONNECT_ERROR, client.namespace, refusal))
+            connection.send(self._refusal_message(client, refusal))
             del connection.clients[client.namespace]  # it was never told that it may send anything
         client.move(ClientInput.REFUSE)
         self._forget(client)
+
+    def _refusal_message(self, client: Client, refusal: dict[str, Any]) -> Message:
+        try:
+            return self._message(CONNECT_ERROR, client.namespace, refusal)
+        except Exception as error:  # noqa: BLE001 (the data are the application's, and what encodes them may be)
+            self._events.report(client, "connect", error)
+            return self._message(CONNECT_ERROR, client.namespace, REFUSED)
 
     def _take_early(self, client: Client) -> list[tuple[int | None, list[Any]]]:
         early, client.early = client.early or [], None
