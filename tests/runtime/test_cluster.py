@@ -108,6 +108,15 @@ def test_what_cannot_be_said_elsewhere_is_the_caller_s_error(cluster: Cluster) -
     assert cluster.methods() == []
 
 
+def test_call_that_cannot_be_asked_elsewhere_leaves_nothing_with_those_asked_here(cluster: Cluster) -> None:
+    """They are asked before it shows that the name of the room cannot be said elsewhere."""
+    here = cluster.person(0)
+    cluster.servers[0].enter_room(here.sid, ("a", 1))
+    with pytest.raises(TypeError, match="room"):
+        cluster.servers[0].call("e", rooms=[("a", 1)])
+    assert not cluster.servers[0].client(here.sid).acks
+
+
 def test_answers_come_from_elsewhere(cluster: Cluster) -> None:
     """From one client, bytes included, or from all of a room; each once."""
     a, b, c = cluster.person(0), cluster.person(1), cluster.person(1)

@@ -89,6 +89,20 @@ def test_time_runs_out(waiting: Waiting) -> None:
     assert deadline.due_tick == -1
 
 
+def test_answer_that_races_with_the_deadline_is_taken_alone(waiting: Waiting) -> None:
+    """Who gives up while an answer is being taken finds it answered."""
+    waiting.add(1)
+    asked = waiting.acks._waiting[1]
+    with waiting.acks._lock:
+        answering = threading.Thread(target=waiting.acks.answered, args=(1, ["a"]))
+        answering.start()
+        answering.join(0.05)
+        assert not asked.is_answered  # it waits for the lock, and so would whoever gives up
+    answering.join()
+    waiting.acks.give_up(1)
+    assert waiting.news == [(1, ["a"])]
+
+
 def test_those_that_wait_are_bounded(
     waiting: Waiting, monkeypatch: pytest.MonkeyPatch, lines: list[logging.LogRecord]
 ) -> None:

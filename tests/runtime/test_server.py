@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from typing import Any
 
@@ -176,7 +177,7 @@ def test_forked_process_forgets_the_clients_of_the_other(world: Any) -> None:
     peer = world.peer()
     client = peer.join()
     world.server.emit("under way")
-    world.server.forget_all()
+    world.server.forked()
     world.server.emit("later")
     world.turn()
     world.hub.attach(world.loop)
@@ -186,6 +187,19 @@ def test_forked_process_forgets_the_clients_of_the_other(world: Any) -> None:
     assert world.server.connections == {}
     with pytest.raises(NotConnectedError):
         world.server.client(client.sid)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forking with threads is what this is about
+def test_forked_process_reaches_clients_through_the_cluster_or_says_that_it_does_not(world: Any) -> None:
+    """Whatever serves, as an embedded server whose handler starts a process: nothing is kept for no loop."""
+    client = world.peer().join()
+    child = os.fork()
+    if child == 0:
+        world.server.emit("e", rooms=[client.sid])
+        os._exit(len(world.hub.outbox._items) + 2 * ("reached nobody" not in str(world.warnings())))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert world.server.connections != {}
 
 
 def test_server_without_a_run_has_no_thread() -> None:

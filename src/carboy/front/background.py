@@ -161,7 +161,6 @@ class BackgroundHub:
         self._lock = threading.Lock()
         if self._loop is not None:
             self._forked_from = self._process
-            self._server.forget_all()
             self._loop = self._thread = None
             self._stopped = False
 

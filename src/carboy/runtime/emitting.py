@@ -229,17 +229,17 @@ class Emitting:
         answer = Answer(event, len(recipients) + elsewhere, notify)
         asked = (answer.answered, answer.lost)
         ack = self._ask(recipients, event, arguments, namespace, *asked)
-        number = 0
-        if cluster is not None and elsewhere:
-            number = cluster.ask(event, arguments, namespace, rooms, (), *asked, None)
-        elif not recipients:
-            answer.lost(None, NOBODY)
+        number: int | None = None
         try:
+            if cluster is not None and elsewhere:
+                number = cluster.ask(event, arguments, namespace, rooms, (), *asked, None)
+            elif not recipients:
+                answer.lost(None, NOBODY)
             yield answer
         finally:
             if not answer.settled:
                 self.on_loop(ack.give_up)
-            if cluster is not None and elsewhere:
+            if cluster is not None and number is not None:
                 cluster.acks.give_up(number)
 
     def _ask(

@@ -79,12 +79,14 @@ class RemoteAcks:
             arguments: of the acknowledgement.
             final: whether no other can come.
         """
-        asked = self._waiting.get(number) if isinstance(number, int) else None
-        if asked is not None:
+        with self._lock:  # so that it is answered or lost, and not both
+            asked = self._waiting.get(number) if isinstance(number, int) else None
+            if asked is None:
+                return
             asked.is_answered = True
-            self._on_loop(asked.answered, None, arguments)
-            if final:
-                self._end(number, "")
+        self._on_loop(asked.answered, None, arguments)
+        if final:
+            self._end(number, "")
 
     def lost(self, number: Any, node: str | None, why: str) -> None:
         """Takes note that no answer will come.

@@ -20,7 +20,7 @@ from carboy.runtime.client import CONNECTED, CONNECTING, Client
 from carboy.runtime.cluster import Cluster
 from carboy.runtime.connection import Connection
 from carboy.runtime.events import Events
-from carboy.runtime.forks import keep_for_good
+from carboy.runtime.forks import keep_for_good, tell_of_forks
 from carboy.runtime.handlers import Handlers
 from carboy.runtime.hub import Hub
 from carboy.runtime.jobs import Jobs
@@ -73,6 +73,7 @@ class Server(Membership):
             config, self.hub, self.adapter, self.handlers, jobs, self.codec, self.events, self.log
         )
         self.callbacks = Callbacks(self.hub, jobs, self.events, self.log)
+        tell_of_forks(self)
 
     @property
     def name(self) -> str:
@@ -143,12 +144,14 @@ class Server(Membership):
         if self.connections.pop(connection.session.sid, None) is not None and not connection.inline:
             self.admission.leave(connection.environ)
 
-    def forget_all(self) -> None:
-        """Forgets every client without a word, in a process that was forked while it served.
+    def forked(self) -> None:
+        """Forgets every client without a word, in a child of a process that serves.
 
-        The sockets are the other process's too, and stay open.
+        The sockets are the parent's too, and stay open.
         """
-        keep_for_good(*self.connections.values(), self.hub.loop if self.hub.running else None)
+        if not self.hub.running:
+            return
+        keep_for_good(*self.connections.values(), self.hub.loop)
         self.connections.clear()
         self.admission.clear()
         self.adapter.clear()
