@@ -83,10 +83,10 @@ class _EventBase(EventSession):
 
     def begin(self: Any) -> None:  # Any: how it enters and leaves is the layout's
         """Enter the contexts; they have been left again if opening a server-side session raises."""
-        self._enter()
+        alone = self._enter()
         saved = self.saved
-        if appcontext_pushed.receivers or (saved is not None and saved.began is None):
-            self._announce()
+        if (alone and appcontext_pushed.receivers) or (saved is not None and saved.began is None):
+            self._announce(alone)
 
     def end(self: Any, error: BaseException | None) -> None:
         """Leave the contexts, also if saving a server-side session or a teardown function raises.
@@ -111,10 +111,10 @@ class _EventBase(EventSession):
         ):
             self._leave_with_teardown(error)
 
-    def _announce(self: Any) -> None:
+    def _announce(self: Any, alone: bool) -> None:
         app, saved = self.app, self.saved
         try:
-            if appcontext_pushed.receivers:
+            if alone:
                 appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
             if saved is not None and saved.began is None:
                 saved.begin(app, self.request)
@@ -176,12 +176,22 @@ if hasattr(flask_globals, "_cv_request"):
             self.__dict__["request"] = request
             self._cv_tokens = []
 
-        def _enter(self) -> None:
-            """Do what `push` does, but send no signal and open no session."""
+        def _enter(self) -> bool:
+            """Do what `push` does, but send no signal and open no session.
+
+            Returns:
+                Whether the app context is the event's own. A test that has pushed one of the same app shares
+                it with the events of its clients: `g`, a session of SQLAlchemy, and when it is torn down.
+            """
+            outer = _active.get(None)
+            if outer is not None and outer.app is self.app:
+                self._cv_tokens = [(_active_request.set(self), None)]
+                return False
             app_context = _new(_AppContext)  # what its `__init__` would set is made on demand
             app_context.app = self.app
             app_context._cv_tokens = [_active.set(app_context)]
             self._cv_tokens = [(_active_request.set(self), app_context)]
+            return True
 
         def _leave_with_teardown(self, error: BaseException | None) -> None:
             """Do what `pop` does where the request has nothing to run: it is not copied for its end alone."""
@@ -191,17 +201,19 @@ if hasattr(flask_globals, "_cv_request"):
                 return
             token, app_context = tokens.pop()
             _active_request.reset(token)
-            app_context.pop(error)
+            if app_context is not None:
+                app_context.pop(error)
 
         def _leave(self) -> bool:
             """Do what `pop` does where the app has nothing to run; False if something was pushed on top."""
             tokens: Any = self._cv_tokens
             token, app_context = tokens[0]
-            if len(tokens) != 1 or len(app_context._cv_tokens) != 1:
+            if len(tokens) != 1 or (app_context is not None and len(app_context._cv_tokens) != 1):
                 return False
             tokens.clear()
             _active_request.reset(token)
-            _active.reset(app_context._cv_tokens.pop())
+            if app_context is not None:
+                _active.reset(app_context._cv_tokens.pop())
             return True
 
 else:
@@ -228,9 +240,10 @@ else:
             """Show a request that was copied already."""
             self.__dict__["_request"] = request
 
-        def _enter(self) -> None:
+        def _enter(self) -> bool:
             self._push_count = 1
             self._cv_token = _active.set(self)
+            return True
 
         def _leave_with_teardown(self, error: BaseException | None) -> None:
             self.pop(error)
