@@ -1,12 +1,13 @@
 """Runs the handler of one event in the client's contexts, with the arguments that fit.
 
-A signature is read once, at registration. Nothing is called twice: a TypeError is looked at only after it was
-raised.
+A signature is read once, at registration. No handler's body is run twice: a TypeError is looked at only after
+it was raised.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 import threading
 from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextvars import ContextVar
@@ -26,6 +27,8 @@ from .session import SavedSession
 
 # Whose event is being dispatched here, so that `_handle_event` need not search for the sid that it is given.
 _dispatched: ContextVar[Client | None] = ContextVar("carboy_dispatched", default=None)
+
+_MISFIT = re.compile(r"\(\) (takes|got multiple values for argument) ")
 
 # Held while a connection's first event makes its session, which two namespaces may do at once.
 _making_session = threading.Lock()
@@ -110,7 +113,9 @@ class Dispatch:
         message: str | None,
         args: tuple[Any, ...],
     ) -> Any:
-        given = args if message not in LIFECYCLE_EVENTS else fitting(signature, message, args)
+        given, call = args, handler
+        if message in LIFECYCLE_EVENTS:
+            given, call = fitting(signature, message, args), partial(_call_decorated, handler)
         contexts: ClientContext = client.context or self._make_context(client)
         context = Context(contexts, contexts.saved if self.manage_session else None, message, args)
         if signature.is_async:
@@ -118,7 +123,7 @@ class Dispatch:
         context.begin()
         try:
             try:
-                result = handler(*given)
+                result = call(*given)
             except Exception as error:  # noqa: BLE001 (whatever the application raises is its error handler's)
                 result = self._handle_error(error, handler, signature, message, client.namespace, given)
                 result = complete(result) if inspect.iscoroutine(result) else result
@@ -264,6 +269,29 @@ def fitting(signature: Signature, message: str | None, args: tuple[Any, ...]) ->
     """
     given = args[1:] if message == "connect" else args
     return given if signature.most >= 1 else ()
+
+
+def _call_decorated(handler: Callable[..., Any], *given: Any) -> Any:
+    """Call a connect or disconnect handler; behind a decorator it may take less than it seems to.
+
+    A decorator whose function takes anything passes on what the handler may not take, or what it fills in
+    itself. Then it is called with nothing, as Flask-SocketIO does after each TypeError.
+    """
+    try:
+        return handler(*given)
+    except TypeError as error:
+        if not given or not _was_passed_on_in_vain(error):
+            raise
+    return handler()
+
+
+def _was_passed_on_in_vain(error: TypeError) -> bool:
+    """Tell whether a function with `*args` has called one that does not take what it was given."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    is_wrapper = trace is not None and trace.tb_frame.f_code.co_flags & inspect.CO_VARARGS
+    return bool(is_wrapper) and _MISFIT.search(str(error)) is not None
 
 
 def is_refusal(error: BaseException) -> bool:

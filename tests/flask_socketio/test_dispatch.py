@@ -63,6 +63,61 @@ def test_connect_handler_gets_the_auth_data_if_its_signature_takes_them(app, soc
     assert seen == [tuple(auth for _ in given)]
 
 
+def bare(handler):
+    """Decorate as many applications do, without `functools.wraps`."""
+
+    def wrapper(*args, **kwargs):
+        return handler(*args, **kwargs)
+
+    return wrapper
+
+
+def injecting(handler):
+    """Decorate with a function that fills in the handler's argument."""
+
+    @functools.wraps(handler)
+    def wrapper(*args, **kwargs):
+        return handler(*args, user="Ada", **kwargs)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    ("decorated", "seen"),
+    [
+        (lambda note: bare(lambda: note("nothing")), "nothing"),
+        (lambda note: bare(bare(lambda: note("nothing"))), "nothing"),
+        (lambda note: injecting(lambda user: note(user)), "Ada"),  # noqa: PLW0108  # its signature counts
+        (lambda note: bare(lambda given: note(given)), None),  # noqa: PLW0108
+    ],
+    ids=["bare", "twice bare", "injecting", "bare with an argument"],
+)
+@pytest.mark.parametrize("event", ["connect", "disconnect"])
+def test_decorator_may_hide_what_a_handler_takes(app, socketio, event, decorated, seen):
+    """It is called with what it seems to take; if that does not fit behind the decorator, with nothing."""
+    notes = []
+    socketio.on(event)(decorated(notes.append))
+    client = socketio.test_client(app, auth={"token": 1})
+    client.disconnect()
+    given = {"token": 1} if event == "connect" else "client disconnect"
+    assert notes == [given if seen is None else seen]
+
+
+def test_type_error_behind_a_decorator_is_raised_once(app, socketio):
+    """The handler's body has run then, whatever it called with too much."""
+    runs = []
+
+    @socketio.on("connect")
+    @bare
+    def connect(auth):
+        runs.append(auth)
+        connect_handlers(auth)
+
+    with pytest.raises(TypeError, match="takes 0 positional"):
+        socketio.test_client(app)
+    assert runs == [None]
+
+
 def test_connect_handler_whose_body_raises_a_type_error_runs_once(app, socketio):
     """A TypeError of the body is nobody's signature, and refuses the client."""
     runs = []
