@@ -130,7 +130,7 @@ def draw(results: dict[str, Any]) -> str:
         f"<title>{escape(title)}</title><style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{height}" rx="6"/>',
         text(MARGIN, 30, title, "title"),
-        text(MARGIN, 48, "More by the second, or less memory. Logarithmic scale; longer is better.", "note"),
+        text(MARGIN, 48, "More per second, or less memory. Logarithmic scale; longer is better.", "note"),
     ]
     ticks = [text(scale(mark), y + 11, f"{mark:g}{TIMES}", "tick") for mark in scale.marks]
     foot = [text(MARGIN, y + 38 + 15 * number, note, "note") for number, note in enumerate(notes(results))]

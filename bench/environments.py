@@ -98,7 +98,8 @@ def python_versions(programs: Path, *packages: str) -> dict[str, str]:
 
 def carboy(python: str) -> Server:
     """This tree, served by itself."""
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    sources = ("pyproject.toml", "src/carboy/__init__.py")  # what it depends on, and its version
+    project = "".join((ROOT / source).read_text(encoding="utf-8") for source in sources)
     programs = virtual_environment("carboy", python, "--editable", str(ROOT), inputs=project)
     command = f"{programs}/python {HERE}/server.py {{port}}"
     return Server(

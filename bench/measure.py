@@ -35,7 +35,7 @@ class Scenario:
     name: str
     title: str
     options: str
-    figure: str  # operations, deliveries (both by the second) or kib (by the client; less is better)
+    figure: str  # operations, deliveries (both per second) or kib (per client; less is better)
 
     @property
     def clients(self) -> int:

@@ -1,6 +1,6 @@
 """From measurements to ratios, a table and a file of results. It measures nothing.
 
-A ratio says how many times better a server did than the base: more by the second, or less memory.
+A ratio says how many times better a server did than the base: more per second, or less memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Draws a soak: memory, clients and events by the second, each over time on a scale of its own from zero."""
+"""Draws a soak: memory, clients and events per second, each over time on a scale of its own from zero."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 from chart import MARGIN, STYLE, WIDTH, text
 
-PANELS = (("kilobytes", "Memory (MiB)", 1 / 1024), ("clients", "Clients", 1), ("rate", "Events a second", 1))
+PANELS = (
+    ("kilobytes", "Memory (MiB)", 1 / 1024),
+    ("clients", "Clients", 1),
+    ("rate", "Events per second", 1),
+)
 HEAD, PANEL, GAP, FOOT = 56, 110, 34, 34
 LINE = ".line { fill: none; stroke: #12936a; stroke-width: 1.5 }"
 

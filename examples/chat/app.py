@@ -100,10 +100,11 @@ def say(person, room, text, key):
     if person.room != room:
         return {"error": f"You are not in #{room} any more."}
     # A page that lost our answer asks again with the same key: the message is still said only once.
+    key = str(key)[:40]
     for message in histories[room]:
         if (message["key"], message["name"]) == (key, person.name):
             return message
-    message = {"room": room, "name": person.name, "text": text.strip(), "key": str(key)[:40]}
+    message = {"room": room, "name": person.name, "text": text.strip(), "key": key}
     message |= {"id": next(message_ids), "at": time.time()}
     histories[room].append(message)
     emit("message", message, to=room, include_self=False)
