@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -55,6 +56,63 @@ def test_clients_are_found_and_counted_without_a_cluster(world: Any, people: lis
     server.disconnect(c.sid)
     world.settle()
     assert [client.sid for client in server.fetch_clients()] == [a.sid, b.sid]
+
+
+def test_disconnect_may_wait_until_the_client_has_left(world: Any, people: list[Any]) -> None:
+    """Its handler has run then, and what the caller does next comes after it."""
+    a, b, _ = people
+    notes: list[str] = []
+    inside, go = threading.Event(), threading.Event()
+
+    @world.on("disconnect")
+    def leave(client: Any, reason: str) -> None:
+        inside.set()
+        assert go.wait(10)
+        notes.append("has left")
+
+    def take_over() -> None:
+        world.server.disconnect(a.sid, patience=10.0)
+        notes.append("takes over")
+
+    caller = threading.Thread(target=take_over)
+    caller.start()
+    world.until(inside.is_set)
+    world.settle_loop()
+    assert caller.is_alive()
+    go.set()
+    world.until(lambda: not caller.is_alive())
+    assert notes == ["has left", "takes over"]
+    world.server.disconnect(b.sid, patience=10.0)  # in the loop's thread, which must not wait
+    world.settle()
+    assert notes[-1] == "has left"
+
+
+def test_disconnect_that_waits_does_so_for_a_time_only(world: Any, people: list[Any]) -> None:
+    """Nor for a client that has no handler, or is decided on first."""
+    world.on("connect", "/slow")(lambda client, environ, auth: entered.set() or go.wait(10))
+    entered, go = threading.Event(), threading.Event()
+    peer = world.peer()
+    peer.ask("/slow")
+    world.until(entered.is_set)
+    slow = peer.connection.clients["/slow"]
+    notes: list[str] = []
+
+    def disconnect() -> None:
+        world.server.disconnect(people[0].sid, patience=10.0)
+        notes.append("has no handler")
+        world.server.disconnect(slow.sid, "/slow", patience=10.0)
+        notes.append("is refused later")
+        world.on("disconnect")(lambda client, reason: go.wait(10))
+        world.server.disconnect(people[1].sid, patience=0.01)
+        notes.append("takes too long")
+
+    caller = threading.Thread(target=disconnect)
+    caller.start()
+    world.until(lambda: not caller.is_alive())
+    assert notes == ["has no handler", "is refused later", "takes too long"]
+    go.set()
+    world.settle()
+    assert world.server.lifecycle._waiters == {}
 
 
 def test_clients_of_rooms_are_moved(world: Any, people: list[Any]) -> None:

@@ -6,6 +6,7 @@ disconnect handler, also when it left while its connect handler ran.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from carboy.adapters.local import LocalAdapter
@@ -72,6 +73,7 @@ class Lifecycle:
         self._events = events
         self._log = log
         self.leaving: dict[tuple[str, str], Client] = {}
+        self._waiters: dict[Client, list[Callable[[], object]]] = {}
         self.name = ""
 
     def connect(self, connection: Connection, namespace: str, auth: Any) -> None:
@@ -131,6 +133,18 @@ class Lifecycle:
             client.move(ClientInput.LEAVE)
             client.drop_held()
             lose_acks(client)  # its connect handler may wait for one of them
+
+    def tell_when_gone(self, client: Client, tell: Callable[[], object]) -> None:
+        """Calls a function when a client that is leaving has left; at once if it is not.
+
+        Args:
+            client: the client.
+            tell: the function.
+        """
+        if (client.namespace, client.sid) in self.leaving:
+            self._waiters.setdefault(client, []).append(tell)
+        else:
+            tell()
 
     def connection_closed(self, connection: Connection, reason: str) -> None:
         """Takes leave of every client of a connection that is over."""
@@ -247,6 +261,8 @@ class Lifecycle:
         self.leaving.pop((client.namespace, client.sid), None)
         lose_acks(client)
         client.context = None
+        for tell in self._waiters.pop(client, ()):
+            tell()
 
     def _tell(self, client: Client, what: str, detail: Any) -> None:
         """Tells of a step in a client's life; the text has places for the namespace and the detail."""

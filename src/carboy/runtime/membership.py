@@ -5,6 +5,7 @@ It is the base of `Server`. A change is in force here when the call returns, els
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable, Iterable
 from contextlib import suppress
 
@@ -104,7 +105,9 @@ class Membership(Emitting):
             raise NotConnectedError(f"no client {sid!r} is connected to the namespace {namespace!r}")
         return client
 
-    def disconnect(self, sid: str, namespace: str = "/", *, everywhere: bool = True) -> None:
+    def disconnect(
+        self, sid: str, namespace: str = "/", *, everywhere: bool = True, patience: float = 0.0
+    ) -> None:
         """Disconnects a client from a namespace; inside its connect handler this refuses it.
 
         An unknown client is ignored.
@@ -113,6 +116,8 @@ class Membership(Emitting):
             sid: the client.
             namespace: the namespace.
             everywhere: whether a client of another process is meant too.
+            patience: seconds to wait for the disconnect handler of a client of this process; in the loop's
+                thread nothing is waited for.
         """
         client = self.adapter.find(namespace, sid)
         if client is None:
@@ -123,6 +128,10 @@ class Membership(Emitting):
             self.lifecycle.disconnect(client, SERVER_DISCONNECT, True)
         else:
             self.hub.outbox.put(self.lifecycle.disconnect, client, SERVER_DISCONNECT, True)
+            if patience and self.hub.running and not self.hub.is_here:
+                gone = threading.Event()
+                self.hub.outbox.put(self.lifecycle.tell_when_gone, client, gone.set)
+                gone.wait(patience)
 
     # All clients of rooms, of every process
 
