@@ -12,6 +12,8 @@ import pytest
 from carboy.config import Config, UnknownOptionWarning
 from carboy.exceptions import ConfigurationError
 
+BOOLEANS = ("allow_upgrades", "always_connect", "async_handlers", "cors_credentials", "http_compression")
+
 
 def test_defaults_are_those_of_the_class() -> None:
     """No option given is the plain configuration, and `None` means the default."""
@@ -111,6 +113,11 @@ def test_whole_number_may_be_written_as_a_float() -> None:
         ("json", "orjson"),
         ("cookie", 5),
         ("cookie", {"Secure": True}),
+        ("compression_threshold", "1k"),
+        ("compression_threshold", -1),
+        ("compression_threshold", True),
+        ("compression_threshold", float("nan")),
+        *((name, value) for name in BOOLEANS for value in ("no", "false", "", "1", 2, [])),
     ],
 )
 def test_value_that_cannot_work_is_an_error(name: str, value: Any) -> None:
@@ -131,9 +138,20 @@ def test_unknown_option_without_a_neighbour_warns_too() -> None:
         Config.from_options({"zzz": 5})
 
 
-@pytest.mark.parametrize(
-    "name", ["async_mode", "engineio_logger", "monitor_clients", "websocket_compression", "client_manager"]
-)
+@pytest.mark.parametrize("name", BOOLEANS)
+@pytest.mark.parametrize(("given", "value"), [(True, True), (False, False), (1, True), (0, False)])
+def test_one_and_zero_are_true_and_false(name: str, given: Any, value: bool) -> None:
+    """Whatever else a text could mean, a number has one meaning."""
+    assert getattr(Config.from_options({name: given}), name) is value
+
+
+@pytest.mark.parametrize("given", [0, 1500, 1e3])
+def test_compression_may_begin_at_any_size(given: float) -> None:
+    """With 0 every answer is compressed."""
+    assert Config.from_options({"compression_threshold": given}).compression_threshold == given
+
+
+@pytest.mark.parametrize("name", ["engineio_logger", "monitor_clients", "websocket_compression"])
 def test_option_without_a_counterpart_is_taken_without_a_word(name: str) -> None:
     """Code that sets an option of Flask-SocketIO's engines works as it is."""
     with warnings.catch_warnings():

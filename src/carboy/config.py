@@ -11,6 +11,7 @@ import inspect
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from carboy.exceptions import ConfigurationError
@@ -28,9 +29,7 @@ SERIALIZERS = ("default", "msgpack")
 
 # Options of Flask-SocketIO's engines that have no counterpart here: taken without a word, since code that
 # sets them works.
-IGNORED_OPTIONS = frozenset(
-    {"async_mode", "client_manager", "engineio_logger", "monitor_clients", "websocket_compression"}
-)
+IGNORED_OPTIONS = frozenset({"engineio_logger", "monitor_clients", "websocket_compression"})
 
 
 ALIASES = {"resource": "path"}
@@ -183,6 +182,21 @@ class Config:
         return config
 
 
+def read_flag(name: str, value: Any) -> bool:
+    """Returns the value of an option that is true or false.
+
+    Args:
+        name: the option.
+        value: what was given for it; 1 and 0 count as well.
+
+    Raises:
+        ConfigurationError: if it is anything else: a text like "false" would count as true.
+    """
+    if value not in (0, 1):
+        raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
 def warn_of_option(call: str, name: str, known: Iterable[str]) -> None:
     """Warns of an option that a call does not know, with the nearest name that it does.
 
@@ -247,7 +261,10 @@ def _cookie(value: Any) -> Any:
     return value
 
 
+_FLAGS = ("allow_upgrades", "always_connect", "async_handlers", "cors_credentials", "http_compression")
+
 _NORMALISE: dict[str, Any] = {
+    **{name: partial(read_flag, name) for name in _FLAGS},
     "path": _path,
     "transports": _transports,
     "namespaces": _namespaces,
@@ -298,6 +315,11 @@ def _check(config: Config) -> None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigurationError(f"{name} must be a whole number greater than 0, not {value!r}")
+    threshold = config.compression_threshold
+    if not _is_number(threshold) or not threshold >= 0:
+        raise ConfigurationError(
+            f"compression_threshold must be a number of bytes, 0 or more, not {threshold!r}"
+        )
     if config.serializer not in SERIALIZERS:
         raise ConfigurationError(f'serializer must be "default" or "msgpack", not {config.serializer!r}')
 

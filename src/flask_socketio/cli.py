@@ -127,16 +127,19 @@ def listening_channels(queue: MessageQueue) -> list[str]:
     """Return the channels of the broker that have listeners; none where it does not tell.
 
     Args:
-        queue: the message queue; only Redis tells.
+        queue: the message queue; only Redis and Valkey tell, on one server.
     """
-    if urlsplit(queue.url).scheme not in ("redis", "rediss", "unix"):
+    # The library knows fewer names than the driver.
+    scheme = urlsplit(queue.url).scheme.replace("valkey", "redis").removeprefix("redis+")
+    if scheme not in ("redis", "rediss", "unix"):
         return []
     import redis  # noqa: PLC0415  (an extra)
 
+    url = f"{scheme}://{queue.url.partition('://')[2]}"
     options = {name: value for name, value in queue.options.items() if name not in _DRIVERS_OWN}
     with (
         suppress(redis.RedisError),
-        redis.Redis.from_url(queue.url, **options, decode_responses=True) as client,
+        redis.Redis.from_url(url, **options, decode_responses=True) as client,
     ):
         return [str(channel) for channel in client.pubsub_channels()]
     return []

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Request, ctx
 from flask import globals as flask_globals
@@ -308,7 +308,25 @@ class ClientContext:
         return values
 
 
-def current_event() -> ClientContext | None:
-    """Return the client whose event is being handled here, None if no event is."""
+class AssignedClient(NamedTuple):
+    """Whom an HTTP route, or a test, means that sets `request.sid` or `request.namespace` itself.
+
+    Attributes:
+        sid: the client; None if only the namespace was set.
+        namespace: the namespace.
+    """
+
+    sid: str | None
+    namespace: str
+
+
+def current_event() -> ClientContext | AssignedClient | None:
+    """Return the client whose event is being handled here, or who was assigned; None if there is neither."""
     context = _innermost.get(None)
-    return context.client if type(context) is Context else None
+    if type(context) is Context:
+        return context.client
+    request = getattr(context, "_request" if _innermost is _active else "request", None)
+    if request is None:
+        return None
+    sid, namespace = getattr(request, "sid", None), getattr(request, "namespace", None)
+    return None if sid is None and namespace is None else AssignedClient(sid, namespace or "/")

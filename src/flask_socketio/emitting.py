@@ -160,7 +160,7 @@ class Emitting(Dispatch):
             TimeoutError: if none comes in time, and at once when none can come any more.
             RuntimeError: in a coroutine on the server's loop, which must not wait; see `call_async`.
         """
-        question = self._question(event, args, namespace, to, room, timeout, ignore_queue)
+        question = self._question("call", event, args, namespace, to, room, timeout, ignore_queue)
         return answer_value(self._serving().call(**question))
 
     async def call_async(
@@ -174,7 +174,7 @@ class Emitting(Dispatch):
         ignore_queue: bool = False,
     ) -> Any:
         """The form of `call` that a coroutine awaits, with the same arguments, result and errors."""
-        question = self._question(event, args, namespace, to, room, timeout, ignore_queue)
+        question = self._question("call_async", event, args, namespace, to, room, timeout, ignore_queue)
         return answer_value(await self._serving().call_async(**question))
 
     def find_client(self, namespace: str, sid: str) -> Client | None:
@@ -189,11 +189,13 @@ class Emitting(Dispatch):
             raise NotServingError("this SocketIO object has no server yet: call init_app(app) first")
         return self.runtime
 
-    def _rooms(self, to: Any, room: Any, event: str) -> list[Hashable] | None:
-        return resolve_rooms(self._serving(), room if to is None else to, event, self.legacy_falsy_to)
+    def _rooms(self, to: Any, room: Any, event: str, function: str = "emit") -> list[Hashable] | None:
+        target = room if to is None else to
+        return resolve_rooms(self._serving(), target, event, self.legacy_falsy_to, function)
 
     def _question(
         self,
+        function: str,
         event: str,
         args: tuple[Any, ...],
         namespace: str | None,
@@ -203,10 +205,10 @@ class Emitting(Dispatch):
         ignore_queue: bool,
     ) -> dict[str, Any]:
         """Return what `call` and `call_async` of the server are called with."""
-        rooms = not_everybody(self._rooms(to, room, event))
+        rooms = not_everybody(self._rooms(to, room, event, function), function)
         return {
             "event": event,
-            "arguments": event_arguments(args),
+            "arguments": event_arguments(args, function),
             "namespace": namespace or "/",
             "rooms": rooms,
             "timeout": timeout,
@@ -216,13 +218,15 @@ class Emitting(Dispatch):
     def _in_context(self, callback: Callback) -> Callback:
         """Return the callback as it is, or inside the contexts of the client whose event is being handled."""
         here = current_event()
-        if here is None:
+        if here is None or here.sid is None:
             return callback
         originator = self.find_client(here.namespace, here.sid)
         return callback if originator is None else self._for_originator(originator, callback)
 
 
-def resolve_rooms(server: Server, to: Any, event: str, legacy_falsy_to: bool) -> list[Hashable] | None:
+def resolve_rooms(
+    server: Server, to: Any, event: str, legacy_falsy_to: bool, function: str = "emit"
+) -> list[Hashable] | None:
     """Return the rooms that `to` names, with a word in the log if it names none.
 
     Args:
@@ -230,6 +234,7 @@ def resolve_rooms(server: Server, to: Any, event: str, legacy_falsy_to: bool) ->
         to: what the application gave.
         event: the name of the event, for the log.
         legacy_falsy_to: whether an empty `to` means everybody.
+        function: what was called, for the log.
 
     Returns:
         The rooms; None for everybody.
@@ -238,23 +243,25 @@ def resolve_rooms(server: Server, to: Any, event: str, legacy_falsy_to: bool) ->
         return None
     rooms = rooms_of(to)
     if rooms is not None and not rooms:
-        server.log.rarely(
-            "empty target",
-            "emit(%r, to=%r) reaches nobody: to send to everybody leave `to` out (option legacy_falsy_to)",
-            event,
-            to,
-        )
+        advice = "`to` must name the client that is to answer"
+        if function == "emit":
+            advice = "to send to everybody leave `to` out (option legacy_falsy_to)"
+        server.log.rarely("empty target", "%s(%r, to=%r) reaches nobody: %s", function, event, to, advice)
     return rooms
 
 
-def not_everybody(rooms: list[Hashable] | None) -> list[Hashable]:
+def not_everybody(rooms: list[Hashable] | None, function: str = "call") -> list[Hashable]:
     """Return the rooms that `call` asks.
+
+    Args:
+        rooms: the rooms that were named; None for everybody.
+        function: what was called, for the error.
 
     Raises:
         ValueError: if everybody is meant.
     """
     if rooms is None:
-        raise ValueError("Cannot use call() to broadcast. Name the client that is to answer with to=")
+        raise ValueError(f"Cannot use {function}() to broadcast. Name the client that is to answer with to=")
     return rooms
 
 
@@ -315,7 +322,7 @@ def with_own_sid(skip: Collection[str]) -> Collection[str]:
         RuntimeError: if there is neither an event nor such a sid.
     """
     here = current_event()
-    if here is not None:
+    if here is not None and here.sid is not None:
         return (*skip, here.sid)
     if not skip:
         raise RuntimeError(

@@ -67,7 +67,7 @@ class SocketIO(Registration, Clients):
         self.wsgi_server: Any = None
         self._make_asgi_app: Callable[[], ASGIApplication] | None = None
         self._run_options: dict[str, Any] = {}
-        if app is not None or kwargs.get("message_queue") is not None:
+        if app is not None or kwargs.get("message_queue"):
             self.init_app(app, **kwargs)
         else:
             self.server_options.update(kwargs)

@@ -6,14 +6,14 @@ In an HTTP route, where there is no such client, they do what the method of the 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, current_app, has_app_context
 
 from carboy.config import warn_of_option
 from carboy.exceptions import NotConnectedError
 
-from .context import ClientContext, current_event
+from .context import AssignedClient, ClientContext, current_event
 from .extension import SocketIO
 
 # What `namespace` is when it was not given: None is given, and means "/".
@@ -247,14 +247,14 @@ def _client(function: str, sid: str | None, namespace: str | None) -> tuple[Sock
     socketio, here = _current(function)
     own = sid is None
     if sid is None:
-        if here is None:
+        if here is None or here.sid is None:
             raise RuntimeError(f"{function}() needs sid= where no Socket.IO event is being handled")
         own = not namespace or namespace == here.namespace
-        sid = cast("str", here.sid)
+        sid = here.sid
     return socketio, sid, namespace or _namespace_of(here), own
 
 
-def _namespace_of(here: ClientContext | None) -> str:
+def _namespace_of(here: ClientContext | AssignedClient | None) -> str:
     return "/" if here is None else here.namespace
 
 

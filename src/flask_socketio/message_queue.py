@@ -46,17 +46,17 @@ class MessageQueue:
             write_only: whether there is no application, and so no client.
 
         Returns:
-            The message queue; None if none is named.
+            The message queue; None if none is named, as with `message_queue=""`.
         """
         url, channel = given.get("message_queue"), given.get("channel") or DEFAULT_CHANNEL
         manager = given.get("client_manager")
-        if url is None and manager is not None:
+        if not url and manager is not None:
             url, channel = _url_of(manager), getattr(manager, "channel", channel)
-            if url is None:
+            if not url:
                 warn_application(
                     f"client_manager={manager!r} connects nothing: give message_queue= and a URL instead"
                 )
-        if url is None:
+        if not url:
             return None
         options = given.get("message_queue_options") or getattr(manager, "redis_options", None) or {}
         return cls(str(url), str(channel), write_only, dict(options))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import flask.json
 from flask import Flask
 
-from carboy.config import HTTP_THREADS, SHUTDOWN_TIMEOUT
+from carboy.config import HTTP_THREADS, SHUTDOWN_TIMEOUT, read_flag, warn_application
+from carboy.engineio.origins import useless_entries
 from carboy.exceptions import ConfigurationError
 
 from .message_queue import MessageQueue
@@ -17,14 +19,15 @@ from .message_queue import MessageQueue
 DEFAULT_ASYNC_MODE = "threading"
 ASYNC_MODES = frozenset({DEFAULT_ASYNC_MODE, "eventlet", "gevent", "gevent_uwsgi"})
 
-Number = TypeVar("Number", int, float)
-
 OWN = frozenset(
     {
-        *("channel", "http_threads", "legacy_falsy_to", "manage_session", "message_queue"),
-        *("message_queue_options", "share_session", "shutdown_timeout", "write_only"),
+        *("async_mode", "channel", "client_manager", "http_threads", "legacy_falsy_to", "manage_session"),
+        *("message_queue", "message_queue_options", "share_session", "shutdown_timeout", "write_only"),
     }
 )
+
+SERVING = ("http_threads", "shutdown_timeout")
+"""Options that `run` takes too."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,21 @@ class Options:
             The options.
 
         Raises:
-            ConfigurationError: if `async_mode` is none of Flask-SocketIO's, or what must be a number is none.
+            ConfigurationError: if `async_mode` is none of Flask-SocketIO's, what must be a number or true or
+                false is not, or `cors_allowed_origins` is of a kind that says nothing.
         """
         server = {name: value for name, value in given.items() if name not in OWN}
         if server.get("json") is flask.json and app is not None:
             server["json"] = AppJSON(app)
-        manage_session = given.get("manage_session")
-        if given.get("share_session"):
+        _warn_of_origins(server.get("cors_allowed_origins"))
+        manage_session = _flag(given, "manage_session")
+        if _flag(given, "share_session"):
             manage_session = False
         return cls(
             async_mode=_async_mode(given),
             manage_session=manage_session,
-            legacy_falsy_to=bool(given.get("legacy_falsy_to")),
-            http_threads=_number(given, "http_threads", HTTP_THREADS),
-            shutdown_timeout=_number(given, "shutdown_timeout", SHUTDOWN_TIMEOUT),
+            legacy_falsy_to=bool(_flag(given, "legacy_falsy_to")),
+            **serving_options(given),
             queue=MessageQueue.read(given, write_only=app is None),
             server=server,
         )
@@ -101,13 +105,51 @@ class AppJSON:
             return flask.json.loads(*args, **kwargs)
 
 
-def _number(given: Mapping[str, Any], name: str, default: Number) -> Number:
-    """Return the value of an option as a number of the kind that its default is."""
-    value = given.get(name)
+def serving_options(*given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `http_threads` and `shutdown_timeout`, as numbers that can work.
+
+    Args:
+        *given: names and values as the application gave them; the first that is not None counts, and where
+            there is none the default.
+
+    Raises:
+        ConfigurationError: if one is no such number; a number as text, as from the environment, is one.
+    """
+    threads, timeout = (
+        next((source[name] for source in given if source.get(name) is not None), default)
+        for name, default in zip(SERVING, (HTTP_THREADS, SHUTDOWN_TIMEOUT), strict=True)
+    )
+    count, seconds = _number(threads), _number(timeout)
+    if not count.is_integer() or count < 1:
+        raise ConfigurationError(f"http_threads must be a whole number greater than 0, not {threads!r}")
+    if not 0 <= seconds < math.inf:
+        raise ConfigurationError(f"shutdown_timeout must be a number of seconds, 0 or more, not {timeout!r}")
+    return {"http_threads": int(count), "shutdown_timeout": seconds}
+
+
+def _number(value: Any) -> float:
+    """Return a number; NaN for what is none."""
     try:
-        return type(default)(value or default)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{name} must be a number, not {value!r}") from None
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _flag(given: Mapping[str, Any], name: str) -> bool | None:
+    value = given.get(name)
+    return None if value is None else read_flag(name, value)
+
+
+def _warn_of_origins(allowed: Any) -> None:
+    """Warn of entries that match no origin, with which applications of Flask-SocketIO start."""
+    useless = useless_entries(allowed)
+    if useless:
+        warn_application(
+            f"cors_allowed_origins has {', '.join(map(repr, useless))}, which can match no origin: list each"
+            ' by itself as scheme://host[:port] without a path, or host[:port], either with "*." before the'
+            " host for its subdomains; for any port, or a range of addresses, give a compiled pattern or a"
+            " callable"
+        )
 
 
 def _async_mode(given: Mapping[str, Any]) -> str:

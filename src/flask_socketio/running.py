@@ -21,6 +21,7 @@ from carboy.exceptions import ConfigurationError
 from carboy.runtime.server import Server
 
 from .middleware import _SocketIOMiddleware
+from .options import SERVING, serving_options
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
@@ -42,7 +43,7 @@ IGNORED = frozenset(
     }
 )
 
-EMBEDDED = frozenset({"http_threads", "shutdown_timeout", "uds"})
+EMBEDDED = frozenset({*SERVING, "uds"})
 
 # Options of uvicorn that the embedded server or the reloader decides.
 NOT_UVICORNS = frozenset(
@@ -104,7 +105,8 @@ class Settings:
             The settings.
 
         Raises:
-            ConfigurationError: if `ssl_context` or `workers` is not usable.
+            ConfigurationError: if `ssl_context`, `workers`, `http_threads` or `shutdown_timeout` is not
+                usable.
         """
         options = {RENAMED.get(name, name): value for name, value in given.items() if name not in IGNORED}
         debug = bool(options.pop("debug", app.debug))
@@ -121,6 +123,9 @@ class Settings:
         settings.server["access_log"] = bool(options.pop("log_output", debug))
         settings.server |= _tls(options.pop("ssl_context", None))
         settings.server |= {name: options.pop(name) for name in EMBEDDED & options.keys()}
+        # None means: as in SocketIO(app).
+        own = getattr(app.extensions.get("socketio"), "server_options", {})
+        settings.server |= serving_options(settings.server, own)
         settings.server["options"] = _uvicorn_options(options)
         return settings
 

@@ -1,6 +1,7 @@
 """What applications reach as `socketio.server`: the methods of python-socketio's Server, over ours.
 
-Nothing is decided here: every method is a translation. `manager` and `eio` are in `views.py`.
+Nothing is decided here: every method is a translation. `manager` and `eio` are in `views.py`, `handlers` and
+`namespace_handlers` in `raw_handlers.py`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from threading import Thread
 from typing import Any
 
 from carboy.exceptions import NotConnectedError
-from carboy.runtime.client import Client
-from carboy.runtime.handlers import ANY, Handler, Invoke
 from carboy.runtime.server import Server
 
-from .dispatch import Signature
+from .context import current_event
 from .emitting import ask, not_everybody, resolve_rooms
+from .raw_handlers import FunctionHandlers, NamespaceHandlers, handler_of
 from .targets import answer_arguments, answer_value, skipped_sids
 from .tasks import sleep, start_task
 from .views import Engine, Environs, Manager, environ_of
+
+LEAVE_TIME = 1.0
+"""Seconds for which `disconnect` waits for the disconnect handler of another client."""
 
 
 class SocketIOServer:
@@ -35,6 +38,9 @@ class SocketIOServer:
         eio: the engine sessions and the options.
         environ: the environs of the handshakes, by the id of the engine session.
         async_mode: the value of that option; it changes nothing.
+        handlers: the functions by namespace and event; what is changed there counts from the next event on.
+        namespace_handlers: the objects of class-based namespaces by namespace, to be changed as well.
+        logger: where the server tells what happens.
     """
 
     def __init__(self, runtime: Server, async_mode: str = "threading", legacy_falsy_to: bool = False) -> None:
@@ -44,6 +50,9 @@ class SocketIOServer:
         self.async_handlers = runtime.config.async_handlers
         self.manager = Manager(runtime, self.emit)
         self.eio = Engine(runtime, async_mode)
+        self.handlers = FunctionHandlers(runtime)
+        self.namespace_handlers = NamespaceHandlers(runtime.handlers)
+        self.logger = runtime.log.logger
 
     @property
     def environ(self) -> Mapping[str, dict[str, Any]]:
@@ -99,7 +108,9 @@ class SocketIOServer:
     ) -> Any:
         """Send an event to one client and wait for its acknowledgement; see `SocketIO.call`."""
         target = sid if to is None else to
-        rooms = not_everybody(resolve_rooms(self._runtime, target, event, legacy_falsy_to=False))
+        rooms = not_everybody(
+            resolve_rooms(self._runtime, target, event, legacy_falsy_to=False, function="call")
+        )
         answer = self._runtime.call(
             event,
             answer_arguments(data),
@@ -130,8 +141,15 @@ class SocketIOServer:
         return self.manager.get_rooms(sid, namespace or "/")
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
-        """Disconnect a client; an unknown one is ignored."""
-        self._runtime.disconnect(sid, namespace or "/", everywhere=not ignore_queue)
+        """Disconnect a client; an unknown one is ignored.
+
+        Another one's disconnect handler has run when this returns, unless that takes longer than a second or
+        the caller is a coroutine: what is put in the place of a client is not cleared away with it.
+        """
+        here = current_event()
+        patience = 0.0 if here is not None and here.sid == sid else LEAVE_TIME
+        place = namespace or "/"
+        self._runtime.disconnect(sid, place, everywhere=not ignore_queue, patience=patience)
 
     def transport(self, sid: str, namespace: str | None = None) -> str:
         """Return what carries a client: "polling" or "websocket"."""
@@ -175,9 +193,7 @@ class SocketIOServer:
 
         def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
             place = namespace or "/"
-            self._runtime.handlers.register(
-                place, event, Handler(function, _raw(function, event == ANY, place == ANY))
-            )
+            self._runtime.handlers.register(place, event, handler_of(function, place, event))
             return function
 
         return decorate if handler is None else decorate(handler)
@@ -192,13 +208,7 @@ class SocketIOServer:
         """Register an object with a `namespace` and a method `trigger_event(event, sid, *arguments)`."""
         if hasattr(namespace_handler, "_set_server"):
             namespace_handler._set_server(self)  # noqa: SLF001 (what python-socketio's server calls)
-        trigger = namespace_handler.trigger_event
-
-        def invoke(client: Client, event: str, arguments: tuple[Any, ...]) -> Any:
-            return trigger(event, client.sid, *arguments)
-
-        handler = Handler(trigger, invoke)
-        self._runtime.handlers.register_namespace(namespace_handler.namespace or "/", lambda event: handler)
+        self.namespace_handlers[namespace_handler.namespace or "/"] = namespace_handler
 
     # Tasks
 
@@ -225,22 +235,3 @@ class SocketIOServer:
     def instrument(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: there is no support for the admin UI."""
         raise NotImplementedError("Carboy does not support the Socket.IO Admin UI")
-
-
-def _raw(function: Callable[..., Any], named: bool, anywhere: bool) -> Invoke:
-    """Return what calls a handler in python-socketio's way: namespace and event first where they were "*"."""
-    signature = Signature(function)
-
-    def invoke(client: Client, event: str, arguments: tuple[Any, ...]) -> Any:
-        head: tuple[Any, ...] = (client.namespace, client.sid) if anywhere else (client.sid,)
-        if event == "connect":
-            given = arguments if signature.most > len(head) + 1 else arguments[:1]
-        elif event == "disconnect":
-            given = arguments if signature.most > len(head) else ()
-        else:
-            given = arguments
-            if named:
-                head, given = (arguments[0], *head), arguments[1:]
-        return function(*head, *given)
-
-    return invoke

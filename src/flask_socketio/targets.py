@@ -11,11 +11,12 @@ from typing import Any
 MANY = (list, tuple, set, frozenset)
 
 
-def event_arguments(args: tuple[Any, ...]) -> list[Any]:
+def event_arguments(args: tuple[Any, ...], function: str = "emit") -> list[Any]:
     """Turn the data given to `emit` into the arguments of the client's handler.
 
     Args:
         args: nothing, or one value: None for no argument, a tuple for several, anything else for one.
+        function: what was called, for the error.
 
     Returns:
         The arguments.
@@ -27,8 +28,8 @@ def event_arguments(args: tuple[Any, ...]) -> list[Any]:
         return []
     if len(args) > 1:
         raise TypeError(
-            f"emit() takes one value as its data, not {len(args)} (which gives multiple values for 'to'); "
-            "put several arguments into a tuple: emit(event, (a, b))"
+            f"{function}() takes one value as its data, not {len(args)} (which gives multiple values for"
+            f" 'to'); put several arguments into a tuple: {function}(event, (a, b))"
         )
     return answer_arguments(next(iter(args)))
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from threading import Thread
 from typing import Any
 
 from flask import Flask
 
 from carboy.config import Config
+from carboy.engineio.close_codes import NORMAL_CLOSURE
+from carboy.engineio.sids import generate_sid
+from carboy.engineio.states import SessionInput
 from carboy.exceptions import NotConnectedError
-from carboy.runtime.client import CONNECTED
+from carboy.runtime.client import CONNECTED, Client
 from carboy.runtime.connection import Connection
 from carboy.runtime.server import Server
 
+from .tasks import start_task
+
 
 class Manager:
-    """Who is in which room, to read from; and `emit`.
+    """Who is in which room, to read from; `emit` and `disconnect`.
 
     Args:
         runtime: the server.
@@ -40,6 +46,10 @@ class Manager:
         """Send an event; see `SocketIO.emit`. A callback is called without any context."""
         self._emit(event, data, to, room, skip_sid, namespace, callback, **kwargs)
 
+    def disconnect(self, sid: str, namespace: str, ignore_queue: bool = False) -> None:
+        """Disconnect a client; an unknown one is ignored."""
+        self._runtime.disconnect(sid, namespace, everywhere=not ignore_queue)
+
     @property
     def rooms(self) -> Mapping[str, Mapping[Any, Mapping[str, str]]]:
         """The members of rooms: namespace, room (None for everybody), sid, engine session id."""
@@ -47,12 +57,18 @@ class Manager:
 
     def get_namespaces(self) -> tuple[str, ...]:
         """Return the namespaces that have clients."""
-        return self._runtime.adapter.namespaces()
+        present = self._runtime.adapter.namespaces()
+        return tuple(dict.fromkeys((*present, *(name for name, _ in tuple(self._runtime.lifecycle.leaving)))))
 
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
-        """Give (sid, engine session id) of the members of a room, or of several; None for everybody."""
+        """Give (sid, engine session id) of the members of a room, or of several; None for everybody.
+
+        A client whose disconnect handler runs is a member still, as in python-socketio.
+        """
         rooms = None if room is None else room if isinstance(room, (list, tuple)) else [room]
-        for client in self._runtime.adapter.recipients(namespace, rooms):
+        members = {client.sid: client for client in leaving(self._runtime, namespace, rooms)}
+        members |= {client.sid: client for client in self._runtime.adapter.recipients(namespace, rooms)}
+        for client in members.values():
             yield client.sid, client.connection.session.sid
 
     def is_connected(self, sid: str, namespace: str) -> bool:
@@ -94,12 +110,62 @@ class Engine:
         self.async_mode = async_mode
 
     @property
-    def sockets(self) -> Mapping[str, Connection]:
+    def sockets(self) -> Mapping[str, EngineSocket]:
         """The engine sessions by their id."""
-        return dict(self._runtime.connections)
+        sessions = connections(self._runtime)
+        return {sid: EngineSocket(connection, self._runtime) for sid, connection in sessions.items()}
+
+    def generate_id(self) -> str:
+        """Return an id that was never used, as sessions have."""
+        return generate_sid(self._runtime.name)
+
+    def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Thread:
+        """Run a function in a thread of its own; see `SocketIO.start_background_task`."""
+        return start_task(target, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._config, name)
+
+
+class EngineSocket:
+    """An engine session: whether it is open, and its end.
+
+    Args:
+        connection: the session.
+        runtime: the server.
+
+    Attributes:
+        sid: the id of the session.
+    """
+
+    def __init__(self, connection: Connection, runtime: Server) -> None:
+        self._connection = connection
+        self._runtime = runtime
+        self.sid: str = connection.session.sid
+
+    @property
+    def connected(self) -> bool:
+        """Whether the session is open."""
+        return not self.closed
+
+    @property
+    def closed(self) -> bool:
+        """Whether the end of the session is decided."""
+        return self._connection.session.closed
+
+    def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
+        """End the session with all its clients, in a moment; one that is over is left alone.
+
+        Args:
+            wait: taken; nothing is waited for.
+            abort: taken; the client is told in any case.
+            reason: what disconnect handlers are told, "server disconnect" by default.
+        """
+        connection, end = self._connection, (SessionInput.SERVER_CLOSED, NORMAL_CLOSURE, reason)
+        if connection.inline:
+            connection.close(*end)
+        else:
+            self._runtime.hub.outbox.put(connection.close, *end)
 
 
 class Environs(Mapping[str, dict[str, Any]]):
@@ -110,16 +176,37 @@ class Environs(Mapping[str, dict[str, Any]]):
     """
 
     def __init__(self, runtime: Server) -> None:
-        self._connections = runtime.connections
+        self._runtime = runtime
 
     def __getitem__(self, eio_sid: str) -> dict[str, Any]:
-        return environ_of(self._connections[eio_sid])
+        return environ_of(self._runtime.connections.get(eio_sid) or connections(self._runtime)[eio_sid])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._connections))
+        return iter(connections(self._runtime))
 
     def __len__(self) -> int:
-        return len(self._connections)
+        return len(connections(self._runtime))
+
+
+def leaving(runtime: Server, namespace: str, rooms: Collection[Hashable] | None = None) -> Iterator[Client]:
+    """Give the clients whose disconnect handlers run.
+
+    Args:
+        runtime: the server.
+        namespace: their namespace.
+        rooms: of which rooms, None for all.
+    """
+    for client in tuple(runtime.lifecycle.leaving.values()):
+        is_member = rooms is None or client.sid in rooms or not client.rooms.isdisjoint(rooms)
+        if client.namespace == namespace and is_member:
+            yield client
+
+
+def connections(runtime: Server) -> dict[str, Connection]:
+    """Return the engine sessions by their id, with those that are over but for disconnect handlers."""
+    clients = tuple(runtime.lifecycle.leaving.values())
+    ending = {client.connection.session.sid: client.connection for client in clients}
+    return {**runtime.connections.copy(), **ending}
 
 
 def environ_of(connection: Connection) -> dict[str, Any]:
@@ -149,12 +236,11 @@ class _Rooms(Mapping[Any, Mapping[str, str]]):
         return found
 
     def __iter__(self) -> Iterator[Any]:
-        everybody = self._runtime.adapter.recipients(self._namespace)
-        yield from (
-            None,
-            *self._runtime.adapter.names(self._namespace),
-            *(client.sid for client in everybody),
-        )
+        names: dict[Any, None] = dict.fromkeys((None, *self._runtime.adapter.names(self._namespace)))
+        for client in leaving(self._runtime, self._namespace):
+            names |= dict.fromkeys(client.rooms)
+        names |= dict.fromkeys(sid for sid, _ in self._manager.get_participants(self._namespace, None))
+        yield from names
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from carboy.engineio.origins import OriginPolicy, refused_origin, same_origins
+from carboy.engineio.origins import OriginPolicy, refused_origin, same_origins, useless_entries
 from carboy.exceptions import ConfigurationError
 
 ENVIRON = {"wsgi.url_scheme": "https", "HTTP_HOST": "example.com"}
@@ -100,6 +100,17 @@ def test_own_origin_is_what_the_request_was_sent_to(environ: dict[str, str], ori
         ({"https://a.example": 1}.get, "https://a.example", True),
         (frozenset({"https://a.example"}).__contains__, "https://b.example", False),
         ([], "https://evil", True),
+        (False, "https://example.com", True),
+        (False, "https://a.example", False),
+        ("", "https://example.com", False),
+        ([None], "https://example.com", False),
+        (["", "https://a.example/x"], "https://a.example", False),
+        ((), "https://example.com", False),
+        (set(), "https://a.example", False),
+        ([None, "", "http://localhost:*", "https://a.example"], "https://a.example", True),
+        (["http://localhost:*", "https://a.example"], "http://localhost:3000", False),
+        ("https://a.example,https://b.example", "https://a.example", False),
+        ("a.example,b.example", "https://b.example", False),
     ],
 )
 def test_origin_is_allowed_by_choice(allowed: Any, origin: str, accepted: bool) -> None:
@@ -127,24 +138,52 @@ def test_origin_with_strange_characters_is_refused(origin: str) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        "",
         "https://",
         "https://*",
         "http*://a.example",
+        "http://localhost:*",
+        "192.168.1.*",
         "a.*",
         "https://a.*.example",
         "https://a.example/x",
+        "https://a.example,https://b.example",
+        "a.example,b.example",
         5,
-        None,
         b"x",
+        re.compile(b"x"),
         "a b",
         "*.",
     ],
 )
-def test_entry_that_matches_nothing_is_a_mistake_in_the_configuration(entry: Any) -> None:
-    """An entry that could never let anybody in is told at the start, with the ways to write one."""
-    with pytest.raises(ConfigurationError, match="cors_allowed_origins has"):
-        OriginPolicy([entry])
+def test_entry_that_matches_nothing_is_found(entry: Any) -> None:
+    """The others hold; whoever reads the options can tell which do not."""
+    allowed = ["https://a.example", None, entry, "", "*.b.example"]
+    assert useless_entries(allowed) == [entry]
+    policy = OriginPolicy(allowed)
+    assert [policy.allows(f"https://{host}.example", ENVIRON) for host in ("a", "c.b", "x", "")] == [
+        *(True, True, False, False)
+    ]
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        *(None, False, [], [None, ""], "", "*", ["*"], "null", "HTTPS://A.example/", "*.a.example:80"),
+        *(re.compile("x"), lambda origin: True, {"https://a.example": 1}),
+    ],
+)
+def test_value_that_says_something_has_no_useless_entry(allowed: Any) -> None:
+    """Nor has one that names nobody, as an unset variable of the environment makes it."""
+    assert useless_entries(allowed) == []
+
+
+@pytest.mark.parametrize("allowed", [5, True, b"https://a.example", iter(["https://a.example"]), object()])
+def test_value_of_a_wrong_kind_is_a_mistake_in_the_configuration(allowed: Any) -> None:
+    """The error names the option and what it may be; an iterator would be empty for the second reader."""
+    with pytest.raises(ConfigurationError, match=r"cors_allowed_origins must be .*a list.*, not "):
+        OriginPolicy(allowed)
+    with pytest.raises(ConfigurationError, match="cors_allowed_origins must be"):
+        useless_entries(allowed)
 
 
 class AsyncCallable:

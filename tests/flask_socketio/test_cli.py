@@ -46,4 +46,6 @@ def test_channels_are_asked_for_with_the_options_of_the_queue(start_broker):
         options = {"password": brokers.PASSWORD, "timeout": 3}
         assert "elsewhere" in listening_channels(MessageQueue(url, options=options))
         assert listening_channels(MessageQueue(url)) == []
+        for other in (f"valkey://{brokers.HOST}:{redis.port}", f"redis+unix://{redis.socket_file}"):
+            assert "elsewhere" in listening_channels(MessageQueue(other, options=options))
     assert listening_channels(MessageQueue(NOWHERE)) == []

@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 import pytest
-from flask import request
+from flask import Flask, request
 
 from carboy.exceptions import NotServingError
 from flask_socketio import SocketIO, emit, join_room
@@ -87,6 +87,33 @@ def test_empty_target_is_told_in_the_log(socketio, client, caplog):
     socketio.emit("news", to="")
     assert "emit('news', to='') reaches nobody" in caplog.text
     assert "legacy_falsy_to" in caplog.text
+
+
+def test_empty_target_of_a_call_is_told_without_advice_that_raises(socketio, caplog):
+    """A call cannot ask everybody, by whatever name."""
+    with pytest.raises(TimeoutError):
+        socketio.call("ask", to="")
+    assert "call('ask', to='') reaches nobody: `to` must name the client that is to answer" in caplog.text
+    asyncio.run(ask_nobody(SocketIO(Flask("another"))))
+    assert "call_async('ask', to=[]) reaches nobody" in caplog.text
+    assert "emit" not in caplog.text
+    assert "legacy_falsy_to" not in caplog.text
+
+
+async def ask_nobody(socketio):
+    """Await the answer of an empty list of clients."""
+    with pytest.raises(TimeoutError):
+        await socketio.call_async("ask", to=[])
+
+
+def test_second_data_argument_is_told_by_the_name_of_what_was_called(socketio):
+    """With the form that works."""
+    with pytest.raises(TypeError, match=r"^emit\(\) .*: emit\(event, \(a, b\)\)"):
+        socketio.emit("event", 1, 2)
+    with pytest.raises(TypeError, match=r"^call\(\) .*: call\(event, \(a, b\)\)"):
+        socketio.call("event", 1, 2, to="room")
+    with pytest.raises(TypeError, match=r"^call_async\(\) .*: call_async\(event, \(a, b\)\)"):
+        asyncio.run(socketio.call_async("event", 1, 2, to="room"))
 
 
 @pytest.mark.parametrize("to", ["", [], 0])
@@ -238,6 +265,8 @@ def test_call_needs_a_recipient(socketio):
     """It cannot wait for everybody."""
     with pytest.raises(ValueError, match=r"Cannot use call\(\) to broadcast\."):
         socketio.call("question")
+    with pytest.raises(ValueError, match=r"Cannot use call_async\(\) to broadcast\."):
+        asyncio.run(socketio.call_async("question"))
 
 
 def test_call_to_nobody_gives_up_at_once(socketio, client):

@@ -93,11 +93,16 @@ def test_queue_without_an_application_makes_a_server_that_only_emits():
     assert SocketIO(**socketio.server_options).runtime.cluster is not None
 
 
-def test_queue_that_is_none_waits_for_the_application():
-    """Nothing is initialised yet, and nothing is warned of."""
+@pytest.mark.parametrize("queue", [None, "", False])
+def test_queue_that_is_none_waits_for_the_application(app, queue):
+    """Nothing is initialised yet, and nothing is warned of; then it serves alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert SocketIO(message_queue=None).server is None
+        socketio = SocketIO(message_queue=queue)
+        assert socketio.server is None
+        socketio.init_app(app)
+    assert socketio.runtime.cluster is None
+    assert SocketIO(Flask(__name__), message_queue=queue).runtime.cluster is None
 
 
 def test_green_threads_are_said_to_be_needless(app, caplog):

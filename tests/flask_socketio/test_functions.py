@@ -141,6 +141,30 @@ def test_functions_about_a_client_need_one_in_a_route(app, socketio, function):
         function()
 
 
+def test_route_may_set_the_namespace_and_the_sid_itself(app, socketio):
+    """As Flask-SocketIO's functions read both from `request`, wherever they came from."""
+    socketio.on("event", namespace="/chat")(lambda: None)
+    ours, other = (socketio.test_client(app, namespace="/chat") for _ in range(2))
+    sid = socketio.server.manager.sid_from_eio_sid(ours.eio_sid, "/chat")
+    with app.test_request_context():
+        request.namespace = "/chat"
+        emit("to the namespace")
+        with pytest.raises(RuntimeError, match="needs sid="):
+            rooms()
+        with pytest.raises(RuntimeError, match="skip_sid="):
+            emit("to the others", include_self=False)
+        request.sid = sid
+        emit("to the client")
+        emit("to the others", broadcast=True, include_self=False)
+        join_room("room")
+        assert rooms() == [sid, "room"]
+        assert names(ours, "/chat") == ["to the namespace", "to the client"]
+        assert names(other, "/chat") == ["to the namespace", "to the others"]
+        disconnect()
+        leave_room("room")
+    assert (ours.is_connected("/chat"), other.is_connected("/chat")) == (False, True)
+
+
 def test_include_self_in_a_route_explains_itself(app, socketio):
     """There is nobody to leave out."""
     with app.test_request_context(), pytest.raises(RuntimeError, match="include_self=False"):

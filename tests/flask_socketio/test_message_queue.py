@@ -24,9 +24,18 @@ def read(**given):
         return MessageQueue.read(given, write_only=False)
 
 
-@pytest.mark.parametrize("given", [{}, {"message_queue": None}, {"client_manager": None, "channel": "x"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"message_queue": None},
+        {"message_queue": ""},
+        {"message_queue": False},
+        {"client_manager": None, "channel": "x"},
+    ],
+)
 def test_nothing_named_is_no_queue(given):
-    """A value from an environment variable that is not set."""
+    """A value from an environment variable that is not set, or that switches the queue off."""
     assert read(**given) is None
 
 
@@ -46,9 +55,10 @@ def test_queue_has_the_values_of_flask_socketio():
         (MessageQueue("nats://host", "c"), "nats://host"),
     ],
 )
-def test_client_manager_stands_for_its_url_and_channel(manager, url):
+@pytest.mark.parametrize("other", [{}, {"message_queue": ""}])
+def test_client_manager_stands_for_its_url_and_channel(manager, url, other):
     """That of python-socketio, and the one that an earlier init_app has left."""
-    queue = read(client_manager=manager)
+    queue = read(client_manager=manager, **other)
     assert (queue.url, queue.channel) == (url, "c")
 
 

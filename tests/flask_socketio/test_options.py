@@ -9,7 +9,8 @@ import pytest
 from flask import Flask
 
 from carboy.exceptions import ConfigurationError
-from flask_socketio.options import AppJSON, Options
+from flask_socketio import SocketIO
+from flask_socketio.options import AppJSON, Options, serving_options
 
 
 def test_server_gets_all_but_the_extensions_own():
@@ -20,6 +21,8 @@ def test_server_gets_all_but_the_extensions_own():
         "channel": "x",
         "legacy_falsy_to": True,
         "share_session": False,
+        "async_mode": "gevent",
+        "client_manager": None,
         "ping_interval": 5,
         "unknown": 1,
     }
@@ -79,9 +82,82 @@ def test_queue_is_read_with_the_options(app):
     assert Options.read({"message_queue": None, "client_manager": None}, app).queue is None
 
 
-@pytest.mark.parametrize("name", ["http_threads", "shutdown_timeout"])
-def test_what_must_be_a_number_is_one(name):
-    """The error names the option; a number as text, as from the environment, is taken."""
-    with pytest.raises(ConfigurationError, match=f"{name} must be a number, not 'many'"):
-        Options.read({name: "many"}, None)
-    assert getattr(Options.read({name: "3"}, None), name) == 3
+@pytest.mark.parametrize("name", ["manage_session", "share_session", "legacy_falsy_to"])
+@pytest.mark.parametrize("value", ["false", "", 2])
+def test_text_is_neither_true_nor_false(name, value):
+    """The error says what to write."""
+    with pytest.raises(ConfigurationError, match=f"{name} must be True or False, not {value!r}"):
+        Options.read({name: value}, None)
+
+
+def test_one_and_zero_are_true_and_false():
+    """None is the default."""
+    options = Options.read({"manage_session": 0, "legacy_falsy_to": 1, "share_session": None}, None)
+    assert (options.manage_session, options.legacy_falsy_to) == (False, True)
+
+
+@pytest.mark.parametrize("value", ["many", 0, -3, 2.7, "2.7", True, float("inf"), []])
+def test_number_of_threads_that_cannot_be_is_refused(value):
+    """The error names the option, and what it may be."""
+    with pytest.raises(ConfigurationError, match=r"http_threads must be a whole number greater than 0, not"):
+        Options.read({"http_threads": value}, None)
+
+
+@pytest.mark.parametrize("value", ["long", -5, False, float("nan"), float("inf"), "inf", 10**400, []])
+def test_time_that_cannot_be_is_refused(value):
+    """The error names the option, and what it may be."""
+    with pytest.raises(
+        ConfigurationError, match=r"shutdown_timeout must be a number of seconds, 0 or more, not"
+    ):
+        Options.read({"shutdown_timeout": value}, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (10, 10.0)),
+        ({"http_threads": None, "shutdown_timeout": None}, (10, 10.0)),
+        ({"http_threads": "3", "shutdown_timeout": "1.5"}, (3, 1.5)),
+        ({"http_threads": 3.0, "shutdown_timeout": 0}, (3, 0.0)),
+    ],
+)
+def test_numbers_are_taken_as_they_are_meant(given, expected):
+    """Text, as from the environment, is taken, and 0 seconds are 0 seconds."""
+    options = Options.read(given, None)
+    assert (options.http_threads, options.shutdown_timeout) == expected
+    assert (type(options.http_threads), type(options.shutdown_timeout)) == (int, float)
+
+
+def test_first_value_that_is_given_counts():
+    """What one does not say the next may."""
+    found = serving_options(
+        {"http_threads": None, "shutdown_timeout": 0}, {"http_threads": 3, "shutdown_timeout": 4}
+    )
+    assert found == {"http_threads": 3, "shutdown_timeout": 0.0}
+
+
+def test_origins_that_match_nothing_are_told_once_where_the_application_names_them():
+    """It starts as with Flask-SocketIO, whose entries match to the letter; empty ones need no word."""
+    origins = [None, "", "http://localhost:*", "https://a.example", "https://b.example/path"]
+    with pytest.warns(UserWarning, match="cors_allowed_origins") as told:
+        socketio = SocketIO(Flask("application"), cors_allowed_origins=origins)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    message = str(told[0].message)
+    for part in ("'http://localhost:*'", "'https://b.example/path'", "each by itself", "callable"):
+        assert part in message
+    assert "'https://a.example'" not in message
+    assert socketio.runtime.config.cors_allowed_origins is origins
+
+
+@pytest.mark.parametrize("origins", [False, [None], "", [None, "http://localhost:3000"], []])
+def test_origins_that_name_nobody_are_taken_without_a_word(origins):
+    """As from a variable of the environment that is not set."""
+    SocketIO(Flask("application"), cors_allowed_origins=origins)
+
+
+@pytest.mark.parametrize("origins", [5, True])
+def test_origins_of_a_wrong_kind_are_refused(origins):
+    """At the start, with the name of the option."""
+    with pytest.raises(ConfigurationError, match=f"cors_allowed_origins must be .*, not {origins}"):
+        SocketIO(Flask("application"), cors_allowed_origins=origins)

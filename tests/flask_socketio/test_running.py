@@ -86,7 +86,18 @@ def test_reloader_options_have_flasks_and_werkzeugs_names():
 )
 def test_options_of_all_its_web_servers_are_understood(options, server):
     """Each goes where it belongs, and what needs nothing is dropped in silence."""
-    assert read(**options).server == {"access_log": False, **server}
+    defaults = {"access_log": False, "http_threads": 10, "shutdown_timeout": 10.0}
+    assert read(**options).server == {**defaults, **server}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("http_threads", 0), ("http_threads", 2.7), ("shutdown_timeout", -5), ("shutdown_timeout", "long")],
+)
+def test_number_that_cannot_be_is_refused(name, value):
+    """As by `SocketIO(app)`, before anything listens."""
+    with pytest.raises(ConfigurationError, match=f"{name} must be a .*number.*, not {value!r}"):
+        read(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -159,9 +170,10 @@ def test_run_takes_what_the_server_was_given(app, monkeypatch):
     )
     socketio = SocketIO(app, shutdown_timeout="30", http_threads=3)
     socketio.run(app)
-    socketio.run(app, http_threads=5)
-    assert [server["shutdown_timeout"] for server in taken] == [30, 30]
-    assert [server["http_threads"] for server in taken] == [3, 5]
+    socketio.run(app, http_threads=5, shutdown_timeout=0)
+    socketio.run(app, http_threads=None, shutdown_timeout=None)
+    assert [server["shutdown_timeout"] for server in taken] == [30, 0, 30]
+    assert [server["http_threads"] for server in taken] == [3, 5, 3]
 
 
 def test_run_needs_a_server(app):
@@ -220,6 +232,15 @@ def test_run_serves_flask_and_socketio_until_it_is_stopped(app, socketio, serve)
     thread.join(10)
     assert not thread.is_alive()
     assert socketio.wsgi_server is None
+
+
+@pytest.mark.parametrize("seconds", [0, None])
+def test_server_stops_after_the_time_that_it_was_given(app, socketio, serve, seconds):
+    """No time at all, or that of `SocketIO(app)`."""
+    _, thread = serve(socketio, app, shutdown_timeout=seconds)
+    socketio.stop()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_debugger_stands_between_the_middleware_and_flask(app, socketio, serve):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
+from flask import Flask
 
 from carboy.exceptions import NotConnectedError
+from flask_socketio import SocketIO
 
 
 @pytest.fixture
@@ -171,6 +175,13 @@ def test_tasks_and_sleep_are_there(server):
     server.sleep(0)
     server.shutdown()
     assert done == [1]
+
+
+def test_logger_is_that_of_the_option(app):
+    """Otherwise Carboy's own."""
+    assert SocketIO(app).server.logger is logging.getLogger("carboy")
+    mine = logging.getLogger("mine")
+    assert SocketIO(Flask(__name__), logger=mine).server.logger is mine
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,10 @@ def test_data_become_arguments_as_in_flask_socketio(args, arguments):
 
 def test_second_data_argument_is_a_type_error():
     """Upstream takes it for `to` and says so."""
-    with pytest.raises(TypeError, match=r"multiple values for 'to'.*tuple"):
+    with pytest.raises(TypeError, match=r"emit\(\) takes.*multiple values for 'to'.*tuple: emit\(event, \("):
         event_arguments((1, 2))
+    with pytest.raises(TypeError, match=r"call\(\) takes.*multiple values for 'to'.*tuple: call\(event, \("):
+        event_arguments((1, 2), "call")
 
 
 @pytest.mark.parametrize(

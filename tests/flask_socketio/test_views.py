@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from flask import session
 
@@ -38,6 +40,27 @@ def test_rooms_are_mappings_of_sids(socketio, members):
 def test_participants_are_pairs(socketio, members, room, expected):
     """Of a room, of several, or all."""
     assert list(socketio.server.manager.get_participants("/", room)) == members[expected]
+
+
+def test_leaving_client_is_still_there_in_its_disconnect_handler(app, socketio):
+    """Applications count there who is left, and take the one who leaves off."""
+    seen = []
+
+    @socketio.on("join")
+    def join():
+        join_room("room")
+
+    @socketio.on("disconnect")
+    def leave():
+        server, rooms = socketio.server, socketio.server.manager.rooms
+        members = len(rooms["/"][None]), len(rooms["/"]["room"]), set(rooms["/"]) >= {None, "room"}
+        seen.append((*members, len(server.environ), len(server.eio.sockets), len(list(server.environ))))
+
+    client = socketio.test_client(app)
+    client.emit("join")
+    client.disconnect()
+    assert seen == [(1, 1, True, 1, 1, 1)]
+    assert socketio.server.manager.rooms == {}
 
 
 def test_manager_emits(socketio, client):
@@ -79,6 +102,16 @@ def test_client_is_connected_once_it_was_accepted(app, socketio):
     assert not manager.is_connected(sid, "/")
 
 
+def test_manager_disconnects(socketio, client):
+    """An unknown client is no error."""
+    manager, reasons = socketio.server.manager, []
+    socketio.on("disconnect")(reasons.append)
+    manager.disconnect("nobody", "/")
+    manager.disconnect(manager.sid_from_eio_sid(client.eio_sid, "/"), "/", ignore_queue=True)
+    assert not client.is_connected()
+    assert reasons == ["server disconnect"]
+
+
 def test_engine_shows_sessions_and_options(app):
     """Every option of the server has its name there."""
     socketio = SocketIO(app, allow_upgrades=False, cookie="io", ping_interval=3)
@@ -89,6 +122,46 @@ def test_engine_shows_sessions_and_options(app):
     assert (engine.ping_interval, engine.cors_allowed_origins) == (3, None)
     with pytest.raises(AttributeError):
         _ = engine.unknown
+
+
+def test_engine_makes_ids_and_tasks(socketio):
+    """No id comes twice."""
+    engine, done = socketio.server.eio, {}
+    ids = {engine.generate_id() for _ in range(3)}
+    assert [len(made) for made in ids] == [20, 20, 20]
+    engine.start_background_task(done.update, [("a", 1)], b=2).join()
+    assert done == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({}, "server disconnect"), ({"wait": False, "abort": True, "reason": "maintenance"}, "maintenance")],
+)
+def test_engine_socket_closes_its_session(socketio, client, options, reason):
+    """With all its clients; a second time nothing happens."""
+    reasons = []
+    socketio.on("disconnect")(reasons.append)
+    socket = socketio.server.eio.sockets[client.eio_sid]
+    assert (socket.sid, socket.connected, socket.closed) == (client.eio_sid, True, False)
+    socket.close(**options)
+    assert (socket.connected, socket.closed) == (False, True)
+    socket.close()
+    assert not client.is_connected()
+    assert reasons == [reason]
+    assert socketio.server.eio.sockets == {}
+
+
+def test_engine_socket_of_a_real_client_is_closed_by_the_loop(socketio):
+    """From any thread."""
+    runtime, loop = socketio.runtime, asyncio.new_event_loop()
+    runtime.hub.attach(loop)
+    session = runtime.open_session({}, "websocket").session
+    socketio.server.eio.sockets[session.sid].close()
+    assert not session.closed
+    loop.run_until_complete(asyncio.sleep(0))
+    assert session.closed
+    runtime.hub.detach()
+    loop.close()
 
 
 def test_environs_are_found_by_engine_session(client, socketio):

@@ -126,6 +126,64 @@ def test_namespace_is_accepted_if_anything_is_registered_for_it() -> None:
     assert handlers.accepts("/o")
 
 
+def test_function_that_is_unregistered_answers_no_more() -> None:
+    """Neither in its namespace nor by the short way; the namespace is known until it is unregistered too."""
+    handlers = Handlers()
+    for event in ("e", "f", "connect", "*"):
+        handlers.register("/", event, handler())
+    assert list(handlers.named) == ["e", "f"]
+    handlers.unregister("/", "e")
+    handlers.unregister("/", "*")
+    assert handlers.find("/", "e") is None
+    assert list(handlers.named) == ["f"]
+    assert list(handlers.functions()["/"]) == ["f", "connect"]
+    handlers.unregister("/")
+    assert (handlers.find("/", "f"), handlers.named, handlers.functions()) == (None, {}, {})
+    assert not handlers.accepts("/")
+
+
+def test_short_way_keeps_the_events_of_the_main_namespace_alone() -> None:
+    """Whatever is unregistered elsewhere."""
+    handlers = Handlers()
+    for namespace in ("/", "/n"):
+        handlers.register(namespace, "e", handler())
+    handlers.unregister("/n", "e")
+    handlers.unregister("/n")
+    assert list(handlers.named) == ["e"]
+
+
+def test_class_that_is_unregistered_answers_no_more() -> None:
+    """Its namespace is as if it had never been."""
+    handlers = Handlers()
+    handlers.register_namespace("/n", lambda event: handler())
+    assert list(handlers.classes()) == ["/n"]
+    handlers.unregister_namespace("/n")
+    assert (handlers.find("/n", "e"), handlers.accepts("/n"), handlers.classes()) == (None, False, {})
+
+
+def test_what_is_not_registered_cannot_be_unregistered() -> None:
+    """As with a dict."""
+    handlers = Handlers()
+    handlers.register("/n", "e", handler())
+    for wrong in (("/n", "f"), ("/m", "e"), ("/m",)):
+        with pytest.raises(KeyError):
+            handlers.unregister(*wrong)
+    with pytest.raises(KeyError):
+        handlers.unregister_namespace("/n")
+
+
+def test_what_is_shown_is_a_copy() -> None:
+    """It may be changed while the server works, and changes nothing."""
+    handlers, made = Handlers(), handler()
+    handlers.register("/n", "e", made)
+    shown = handlers.functions()
+    assert shown == {"/n": {"e": made}}
+    shown["/n"].clear()
+    handlers.classes()["/m"] = lambda event: made
+    assert handlers.find("/n", "e") == (made, False)
+    assert not handlers.accepts("/m")
+
+
 async def coroutine_function() -> None:
     """Is a coroutine function."""
 

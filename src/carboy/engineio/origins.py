@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
 
 from carboy.exceptions import ConfigurationError, RequestError
 
 Environ = Mapping[str, Any]
-AllowedOrigins = str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | Callable[..., Any] | None
+AllowedOrigins = (
+    str
+    | re.Pattern[str]
+    | Collection[str | re.Pattern[str] | None]
+    | Callable[..., Any]
+    | Literal[False]
+    | None
+)
 
 _SCHEMES = {"ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -25,7 +32,7 @@ _HEADER_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z, \t-]+")
 
 # What browsers send for pages from files, in sandboxes and in some packaged applications.
 _HOSTLESS = ("null", "file://")
-_ENTRY = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<wildcard>\*\.)?(?P<host>[^*/?#@\s]+)/?")
+_ENTRY = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<wildcard>\*\.)?(?P<host>[^*/?#@,\s]+)/?")
 _LABELS = r"(?:[a-z0-9_-]+\.)+"
 
 
@@ -50,29 +57,28 @@ class OriginPolicy:
     """Which origins are allowed, and what the answers say about it.
 
     Args:
-        allowed: the option `cors_allowed_origins`. None for the own origin; "*" for any; an origin
+        allowed: the option `cors_allowed_origins`. None or False for the own origin; "*" for any; an origin
             ("https://example.com"); a host ("example.com", with http or https); either with "*." for all its
             subdomains; a compiled pattern, which has to match the whole origin in lower case; a list of
             these; or a callable that gets the origin, or the origin and the WSGI environment. An empty list
-            switches CORS off: no check, no headers.
+            switches CORS off: no check, no headers. What else names nobody refuses every origin, also the
+            own: an empty text, a list of nothing but None.
         credentials: the option `cors_credentials`: whether pages of other origins may send cookies.
 
     Raises:
-        ConfigurationError: if an entry can never match, or the callable is a coroutine function.
+        ConfigurationError: if it is none of these, or the callable is a coroutine function.
     """
 
     def __init__(self, allowed: AllowedOrigins = None, credentials: bool = True) -> None:
         self._credentials = credentials
-        self._enabled = True
+        self._enabled = allowed != []
         self._decide: Callable[[str, Environ], bool]
-        if allowed is None:
+        if allowed is None or allowed is False:
             self._decide = _is_same_origin
         elif callable(allowed):
             self._decide = _adapt(allowed)
         else:
-            entries = [allowed] if isinstance(allowed, (str, re.Pattern)) else list(allowed)
-            self._enabled = bool(entries)
-            self._decide = _any_of(entries)
+            self._decide = _any_of(_entries(allowed))
 
     def allows(self, origin: str | None, environ: Environ) -> bool:
         """Tells whether a request is let in.
@@ -135,6 +141,20 @@ class OriginPolicy:
         )
 
 
+def useless_entries(allowed: AllowedOrigins) -> list[Any]:
+    """Returns the entries that can match no origin, for a warning; None and "" are nobody's mistake.
+
+    Args:
+        allowed: the option `cors_allowed_origins`.
+
+    Raises:
+        ConfigurationError: if it is of a kind that `OriginPolicy` does not take.
+    """
+    if allowed is None or allowed is False or callable(allowed):
+        return []
+    return [entry for entry in _entries(allowed) if entry not in (None, "", "*") and _compile(entry) is None]
+
+
 def _show(text: str) -> str:
     """Returns what a peer sent for a line of the log: in quotes, printable, 200 characters at most."""
     return f"'{ascii(text[:200])[1:-1][:200]}'"
@@ -150,9 +170,20 @@ def _normalise(origin: str) -> str:
     return origin.removesuffix(_DEFAULT_PORTS.get(origin.partition("://")[0], "\n"))
 
 
-def _any_of(entries: Iterable[Any]) -> Callable[[str, Environ], bool]:
-    entries = list(entries)
-    patterns = [_compile(entry) for entry in entries if entry != "*"]
+def _entries(allowed: Any) -> list[Any]:
+    if isinstance(allowed, (str, re.Pattern)):
+        return [allowed]
+    # An iterator could be read only once, and each front has a policy of its own.
+    if isinstance(allowed, Collection) and not isinstance(allowed, bytes):
+        return list(allowed)
+    raise ConfigurationError(
+        'cors_allowed_origins must be an origin like "https://example.com", "*", a compiled pattern, a list'
+        f" of these, a callable, or [] for no check, not {allowed!r}"
+    )
+
+
+def _any_of(entries: list[Any]) -> Callable[[str, Environ], bool]:
+    patterns = [pattern for pattern in map(_compile, entries) if pattern is not None]
 
     def decide(origin: str, _: Environ) -> bool:
         return "*" in entries or any(pattern.fullmatch(_normalise(origin)) for pattern in patterns)
@@ -160,7 +191,8 @@ def _any_of(entries: Iterable[Any]) -> Callable[[str, Environ], bool]:
     return decide
 
 
-def _compile(entry: Any) -> re.Pattern[str]:
+def _compile(entry: Any) -> re.Pattern[str] | None:
+    """Returns what the origins of an entry match; None if there are none."""
     if isinstance(entry, re.Pattern) and isinstance(entry.pattern, str):
         return entry
     text = entry.strip().lower() if isinstance(entry, str) else ""
@@ -168,10 +200,7 @@ def _compile(entry: Any) -> re.Pattern[str]:
         return re.compile(re.escape(text))
     parts = _ENTRY.fullmatch(text)
     if parts is None:
-        raise ConfigurationError(
-            f"cors_allowed_origins has {entry!r}, which matches no origin: write scheme://host[:port],"
-            ' host[:port], either with "*." before the host, "*" alone, or a compiled pattern'
-        )
+        return None
     labels = _LABELS if parts["wildcard"] else ""
     schemes = [parts["scheme"]] if parts["scheme"] else list(_DEFAULT_PORTS)
     # One alternative for each scheme: which port is the default one depends on it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from carboy.socketio.packets import RESERVED_EVENTS
@@ -46,23 +47,53 @@ class Handler:
 class Handlers:
     """The handlers of a server by namespace and event; the last one registered counts.
 
+    They may be changed in any thread while the server works.
+
     Attributes:
         named: those of the main namespace by the name of the event; none for a name that a client must not
             send, and no catch-all.
     """
 
     def __init__(self) -> None:
-        self._functions: dict[tuple[str, str], tuple[Handler, bool]] = {}  # what `find` returns
+        self._functions: dict[str, dict[str, tuple[Handler, bool]]] = {}  # what `find` returns
         self._classes: dict[str, Callable[[str], Handler]] = {}
-        self._namespaces: set[str] = set()
+        self._lock = Lock()  # for changes, so that `named` never differs; finding takes none
         self.named: dict[str, Handler] = {}
 
     def register(self, namespace: str, event: str, handler: Handler) -> None:
         """Registers a handler for one event; "*" stands for any event, or any namespace."""
-        self._functions[namespace, event] = handler, event == ANY
-        if namespace == "/" and event != ANY and event not in RESERVED_EVENTS:
-            self.named[event] = handler
-        self._namespaces.add(namespace)
+        with self._lock:
+            self._functions.setdefault(namespace, {})[event] = handler, event == ANY
+            if namespace == "/" and event != ANY and event not in RESERVED_EVENTS:
+                self.named[event] = handler
+
+    def unregister(self, namespace: str, event: str | None = None) -> None:
+        """Forgets the function of an event, or those of a whole namespace; never a class.
+
+        Args:
+            namespace: its name, as it was registered.
+            event: the event, as it was registered; None for all, after which the namespace is unknown.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        with self._lock:
+            if event is None:
+                del self._functions[namespace]
+                if namespace == "/":
+                    self.named.clear()
+            else:
+                del self._functions[namespace][event]
+                if namespace == "/":
+                    self.named.pop(event, None)
+
+    def functions(self) -> dict[str, dict[str, Handler]]:
+        """Returns the handlers by namespace and event, without classes, as they are at this moment."""
+        with self._lock:
+            return {
+                namespace: {event: handler for event, (handler, _) in events.items()}
+                for namespace, events in self._functions.items()
+            }
 
     def register_namespace(self, namespace: str, resolve: Callable[[str], Handler]) -> None:
         """Registers a class for every event of a namespace that no function answers.
@@ -72,7 +103,18 @@ class Handlers:
             resolve: gives the handler for the name of an event.
         """
         self._classes[namespace] = resolve
-        self._namespaces.add(namespace)
+
+    def unregister_namespace(self, namespace: str) -> None:
+        """Forgets the class of a namespace.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        del self._classes[namespace]
+
+    def classes(self) -> dict[str, Callable[[str], Handler]]:
+        """Returns what `register_namespace` was given, by namespace, as it is at this moment."""
+        return self._classes.copy()
 
     def find(self, namespace: str, event: str) -> tuple[Handler, bool] | None:
         """Looks a handler up in Flask-SocketIO's order.
@@ -88,21 +130,24 @@ class Handlers:
             The handler, and whether the event's name goes before the arguments (it does for a catch-all);
             None if nobody answers.
         """
-        found = self._functions.get((namespace, event))  # the hot path
+        events = self._functions.get(namespace)  # the hot path
+        found = None if events is None else events.get(event)
         return self._find_general(namespace, event) if found is None else found
 
     def _find_general(self, namespace: str, event: str) -> tuple[Handler, bool] | None:
         names = (event,) if event in LIFECYCLE_EVENTS else (event, ANY)
         for place in (namespace, ANY):
+            events = self._functions.get(place, {})
             for name in names:
-                if (found := self._functions.get((place, name))) is not None:
+                if (found := events.get(name)) is not None:
                     return found
         resolve = self._classes.get(namespace) or self._classes.get(ANY)
         return None if resolve is None else (resolve(event), False)
 
     def accepts(self, namespace: str) -> bool:
         """Returns whether anything is registered for a namespace."""
-        return namespace in self._namespaces or ANY in self._namespaces
+        known = self._functions, self._classes
+        return any(namespace in registered or ANY in registered for registered in known)
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:

@@ -51,6 +51,29 @@ def kick_plain():
     disconnect()
 
 
+active: dict[str, str] = {}
+
+
+@socketio.on("connect", namespace="/single")
+def take_over():
+    name = request.args["name"]
+    if name in active:
+        disconnect(active[name])
+    active[name] = request.sid
+
+
+@socketio.on("disconnect", namespace="/single")
+def leave_single():
+    members = dict(socketio.server.manager.get_participants("/single", None))
+    reasons[request.args["name"]].append(["still a member", request.sid in members])
+    active.pop(request.args["name"], None)
+
+
+@socketio.on("am I active", namespace="/single")
+def is_active():
+    return active.get(request.args["name"]) == request.sid
+
+
 @app.route("/reasons/<name>")
 def show_reasons(name):
     return reasons[name]

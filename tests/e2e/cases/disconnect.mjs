@@ -41,6 +41,16 @@ check("a client that the server disconnects is a server disconnect", async () =>
   expect(await reasons(name), [["server disconnect", ["everybody"]]]);
 });
 
+check("who is disconnected by a handler has left when it goes on", async () => {
+  const name = named();
+  const before = await enter(name, "/single");
+  const told = disconnected(before);
+  const after = await enter(name, "/single");
+  expect(await told, "io server disconnect");
+  expect(await after.emitWithAck("am I active"), true);
+  expect(await reasons(name), [["still a member", true]]);
+});
+
 checkIn(["websocket", "upgrade"], "a websocket that is closed is a transport close", async () => {
   const name = named();
   const client = await enter(name);
