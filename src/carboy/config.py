@@ -60,8 +60,8 @@ class Config:
             is closed.
         poll_time: seconds that a poll may hold a thread of a WSGI server whose sockets cannot be moved; then
             it returns with nothing, and the client polls again.
-        poll_threads: polls that may hold a thread for `poll_time` at once, never more than half of the threads;
-            while there are more, each returns after 0.1 seconds.
+        poll_threads: polls that may hold a thread for `poll_time` at once, but never more than half of the
+            threads; while there are more, each returns after 0.1 seconds.
         max_head_bytes: bytes of the first line and the headers of a request under the embedded server; a
             longer one is refused (431).
         max_http_buffer_size: bytes of one message or one POST; a larger one is refused (413) or closed
@@ -83,8 +83,8 @@ class Config:
             ones are refused (503).
         max_queued_events: events of one client that wait for a handler, or are in a coroutine; at the bound
             the client is not read.
-        max_output_bytes: bytes that wait for one client; past the bound it is disconnected. Volatile events do
-            not wait at all.
+        max_output_bytes: bytes that wait for one client; past the bound it is disconnected. Volatile events
+            do not wait at all.
         max_queue_messages: messages for other processes: so many wait for the message queue, and so many that
             were sent are kept to be sent again; beyond that the oldest are lost.
         handler_threads: threads on which plain handlers run, at most.
