@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -42,7 +41,6 @@ class Query(NamedTuple):
     base64: bool = False
 
 
-@lru_cache(maxsize=8)  # a request asks more than once
 def parse_query(query_string: str, *, max_length: int = MAX_QUERY_LENGTH) -> Query:
     """Reads the query string; what an application put there for itself is left alone.
 
