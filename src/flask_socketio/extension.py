@@ -21,7 +21,7 @@ from .asgi import create_asgi_app
 from .cli import socketio_commands
 from .clients import Clients
 from .middleware import _SocketIOMiddleware, find_early_proxy_fix
-from .options import DEFAULT_ASYNC_MODE, Options
+from .options import DEFAULT_ASYNC_MODE, SERVING, Options
 from .registration import Registration
 from .running import Settings, is_ignored_by_command_line, serve
 from .shims import SocketIOServer
@@ -110,7 +110,7 @@ class SocketIO(Registration, Clients):
             )
         self._replay(runtime)
         self.runtime = runtime
-        self._run_options = {name: getattr(options, name) for name in ("http_threads", "shutdown_timeout")}
+        self._run_options = {name: getattr(options, name) for name in SERVING}
         self.server = SocketIOServer(runtime, options.async_mode, options.legacy_falsy_to)
         if app is not None:
             refuse_green_threads()
@@ -181,7 +181,7 @@ class SocketIO(Registration, Clients):
         if is_ignored_by_command_line():
             return
         runtime = self._serving()
-        settings = Settings.read(app, host, port, self._run_options | kwargs)
+        settings = Settings.read(app, host, port, kwargs, self._run_options)
         app.debug = settings.debug
         serve(runtime, app, self.sockio_mw, settings, self._keep)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +92,14 @@ class Settings:
     server: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, app: Flask, host: str | None, port: int | None, given: dict[str, Any]) -> Settings:
+    def read(
+        cls,
+        app: Flask,
+        host: str | None,
+        port: int | None,
+        given: dict[str, Any],
+        inherited: Mapping[str, Any],
+    ) -> Settings:
         """Read the arguments of `SocketIO.run`.
 
         Args:
@@ -100,6 +107,7 @@ class Settings:
             host: the address, "127.0.0.1" by default.
             port: the port, by default that of SERVER_NAME or 5000.
             given: all other arguments.
+            inherited: `http_threads` and `shutdown_timeout` where they are not given, or None.
 
         Returns:
             The settings.
@@ -123,9 +131,7 @@ class Settings:
         settings.server["access_log"] = bool(options.pop("log_output", debug))
         settings.server |= _tls(options.pop("ssl_context", None))
         settings.server |= {name: options.pop(name) for name in EMBEDDED & options.keys()}
-        # None means: as in SocketIO(app).
-        own = getattr(app.extensions.get("socketio"), "server_options", {})
-        settings.server |= serving_options(settings.server, own)
+        settings.server |= serving_options(settings.server, inherited)
         settings.server["options"] = _uvicorn_options(options)
         return settings
 

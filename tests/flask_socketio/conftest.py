@@ -31,3 +31,15 @@ def socketio(app):
 def client(app, socketio):
     """A test client that is connected."""
     return socketio.test_client(app)
+
+
+@pytest.fixture
+def server(socketio):
+    """The server as python-socketio's users know it."""
+    return socketio.server
+
+
+@pytest.fixture
+def sid(client, server):
+    """The sid of a connected client."""
+    return server.manager.sid_from_eio_sid(client.eio_sid, "/")

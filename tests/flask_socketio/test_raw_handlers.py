@@ -11,18 +11,6 @@ from flask import request
 from flask_socketio import Namespace, SocketIO
 
 
-@pytest.fixture
-def server(socketio):
-    """The server as python-socketio's users know it."""
-    return socketio.server
-
-
-@pytest.fixture
-def sid(client, server):
-    """The sid of a connected client."""
-    return server.manager.sid_from_eio_sid(client.eio_sid, "/")
-
-
 def ask(client, event, *arguments, namespace="/"):
     """Return what an event is acknowledged with; None where nobody answers."""
     return client.emit(event, *arguments, namespace=namespace, callback=True)

@@ -25,7 +25,7 @@ from flask_socketio.running import Settings, address, is_ignored_by_command_line
 
 def read(app=None, host=None, port=None, **options):
     """Return the settings for arguments of `run`."""
-    return Settings.read(app or Flask("application"), host, port, options)
+    return Settings.read(app or Flask("application"), host, port, options, {})
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,6 @@ from carboy.exceptions import NotConnectedError
 from flask_socketio import SocketIO
 
 
-@pytest.fixture
-def server(socketio):
-    """The server as python-socketio's users know it."""
-    return socketio.server
-
-
-@pytest.fixture
-def sid(client, server):
-    """The sid of a connected client."""
-    return server.manager.sid_from_eio_sid(client.eio_sid, "/")
-
-
 def test_emit_and_send_take_python_socketios_positions(client, server, sid):
     """(event, data, to, room, skip_sid, namespace, callback)."""
     server.emit("all", (1, 2))
