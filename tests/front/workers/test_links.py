@@ -80,6 +80,30 @@ def test_backlog_counts_what_has_not_left() -> None:
     paired(scene)
 
 
+def test_what_was_read_is_safe_from_a_connection_that_reads_in_another_thread() -> None:
+    """Each server of a process has a loop in a thread of its own; here one reads in the middle of another."""
+
+    async def scene(pair: Pair) -> None:
+        other = Pair()
+        feed = pair.incoming._decoder.feed
+
+        def late(data: bytes) -> list[tuple[int, bytes]]:
+            other.incoming._read()
+            return feed(data)
+
+        pair.incoming._decoder.feed = late  # type: ignore[method-assign]  # where a thread may be switched
+        pair.outgoing.send(PUBLISH, b"mine")
+        other.outgoing.send(PUBLISH, b"yours")
+        try:
+            await until(lambda: pair.taken and other.taken)
+        finally:
+            other.close()
+        assert [payload for _, payload, _ in pair.taken] == [b"mine"]
+        assert [payload for _, payload, _ in other.taken] == [b"yours"]
+
+    paired(scene)
+
+
 def test_socket_comes_with_its_frame() -> None:
     """Each of several, between frames without one and behind a large one, works and is closed here."""
 

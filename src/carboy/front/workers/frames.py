@@ -21,7 +21,7 @@ class FrameDecoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes | memoryview) -> list[tuple[int, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Takes bytes, and returns the kinds and payloads of the frames that are complete."""
         buffer = self._buffer
         buffer += data

@@ -20,7 +20,10 @@ from carboy.front.workers.frames import HANDOVER, FrameDecoder, frame_head
 MAX_BUFFERS = 256
 """Pieces that leave in one call; systems take 1024."""
 
-_SCRATCH = memoryview(bytearray(256 * 1024))
+READ_SIZE = 64 * 1024
+"""Bytes of one read, each into a buffer of its own: servers of one process have loops in several threads. Of
+this size it costs nothing; a larger one would be mapped by the system anew for each read."""
+
 # On Windows, where nothing is ever sent, there are none of these.
 _DESCRIPTOR_SPACE = socket.CMSG_SPACE(struct.calcsize("i")) if hasattr(socket, "CMSG_SPACE") else 0
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
@@ -200,21 +203,21 @@ class Incoming:
 
     def _read(self) -> None:
         try:
-            count, ancillary, flags, _ = self._connection.recvmsg_into(
-                [_SCRATCH], _DESCRIPTOR_SPACE, _CLOSE_ON_EXEC
+            data, ancillary, flags, _ = self._connection.recvmsg(
+                READ_SIZE, _DESCRIPTOR_SPACE, _CLOSE_ON_EXEC
             )
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            count, ancillary, flags = 0, [], 0
+            data, ancillary, flags = b"", [], 0
         self._sockets += _sockets_of(ancillary)
         if flags & socket.MSG_CTRUNC and not ancillary:
             self._sockets.append(None)  # too many files are open
-        for kind, payload in self._decoder.feed(_SCRATCH[:count]):
+        for kind, payload in self._decoder.feed(data):
             if self._closed:
                 return
             self._take(self, kind, payload, self._sockets.popleft() if kind == HANDOVER else None)
-        if not count and not self._closed:
+        if not data and not self._closed:
             self.close()
             self._ended(self)
 
