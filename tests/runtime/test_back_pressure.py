@@ -114,6 +114,7 @@ def test_pause_that_comes_too_late_is_taken_back(make_world: Callable[..., Any])
     LateSession.wait = staticmethod(wait)
     peer.connection.session.__class__ = LateSession
     peer.emit("e")
+    peer.connection.session.__class__ = Session  # what the end of the test asks it must not wait
     assert (peer.wire.reading, peer.connection.paused) == (True, False)
     assert any("max_queued_events" in line for line in world.warnings())
 
