@@ -203,9 +203,7 @@ class Incoming:
 
     def _read(self) -> None:
         try:
-            data, ancillary, flags, _ = self._connection.recvmsg(
-                READ_SIZE, _DESCRIPTOR_SPACE, _CLOSE_ON_EXEC
-            )
+            data, ancillary, flags, _ = self._connection.recvmsg(READ_SIZE, _DESCRIPTOR_SPACE, _CLOSE_ON_EXEC)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
